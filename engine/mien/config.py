@@ -1,0 +1,93 @@
+"""Settings of every stage, in one place.
+
+Inner code takes these objects; only the command line reads files and environment
+variables.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+GuardMode = Literal["hold", "blur", "slate", "off"]
+
+
+def _check_unit(name: str, value: float) -> None:
+    if not 0.0 <= value <= 1.0:
+        raise ValueError(f"{name} must lie in 0..1, got {value}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackerConfig:
+    """How faces are found and followed.
+
+    Attributes:
+        max_faces: most faces followed at once; each costs a landmark run a frame.
+        threads: threads of each network; 1 is best for latency on small machines.
+    """
+
+    max_faces: int = 1
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        if self.max_faces < 1 or self.threads < 1:
+            raise ValueError("max_faces and threads must be at least 1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeshSwapperConfig:
+    """How the mesh swapper draws.
+
+    Attributes:
+        likeness: 0..1, how much of the persona's shape replaces the performer's.
+        tone: 0..1, skin tone from the performer's (0) to the persona's (1).
+        eyes: whose iris colour is shown. Gaze is always the performer's.
+    """
+
+    likeness: float = 1.0
+    tone: float = 0.5
+    eyes: Literal["performer", "persona"] = "persona"
+
+    def __post_init__(self) -> None:
+        _check_unit("likeness", self.likeness)
+        _check_unit("tone", self.tone)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuardConfig:
+    """What is shown when no trustworthy swapped patch exists.
+
+    Attributes:
+        mode: ``hold`` shows the last good frame for ``hold_s``, then blurs;
+            ``blur`` blurs the head; ``slate`` shows a card; ``off`` lets the
+            frame through as it came.
+        hold_s: longest time the last good frame is held, seconds.
+        deadline_ms: a swap that takes longer than this counts as failed; 0 = none.
+    """
+
+    mode: GuardMode = "hold"
+    hold_s: float = 0.5
+    deadline_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarkConfig:
+    """How outputs say that they are synthetic.
+
+    Attributes:
+        badge: draw the visible badge in a corner.
+        metadata: write the synthetic-media statement into files.
+    """
+
+    badge: bool = True
+    metadata: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PipelineConfig:
+    """Settings of the whole way from frame to marked frame."""
+
+    tracker: TrackerConfig = field(default_factory=TrackerConfig)
+    mesh: MeshSwapperConfig = field(default_factory=MeshSwapperConfig)
+    guard: GuardConfig = field(default_factory=GuardConfig)
+    mark: MarkConfig = field(default_factory=MarkConfig)
