@@ -7,7 +7,7 @@ variables.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 GuardMode = Literal["hold", "blur", "slate", "off"]
 
@@ -63,11 +63,20 @@ class GuardConfig:
             frame through as it came.
         hold_s: longest time the last good frame is held, seconds.
         deadline_ms: a swap that takes longer than this counts as failed; 0 = none.
+        min_quality: 0..1, a performer's track below this is not trusted.
     """
 
     mode: GuardMode = "hold"
     hold_s: float = 0.5
     deadline_ms: float = 0.0
+    min_quality: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.mode not in get_args(GuardMode):
+            raise ValueError(f"guard mode must be hold, blur, slate or off, got {self.mode!r}")
+        if self.hold_s < 0.0 or self.deadline_ms < 0.0:
+            raise ValueError("hold_s and deadline_ms must not be negative")
+        _check_unit("min_quality", self.min_quality)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
