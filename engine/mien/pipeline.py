@@ -282,11 +282,11 @@ class Pipeline:
                 raise _Fault("face uncertain")
             try:
                 patch = self._swapper.swap(frame, track, act.state)
+                fault = patch_fault(patch, frame, track)
             except Exception as error:
                 raise _Fault(self._blame("swapping", error)) from error
             finally:
                 spent_ms += watch.lap("swap")
-            fault = patch_fault(patch, frame, track)
             if fault:
                 self._complaints.add(fault)
                 raise _Fault(fault)

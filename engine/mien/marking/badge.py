@@ -7,9 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from mien.config import MarkConfig
-from mien.marking._lettering import scaled_lettering
+from mien.marking.lettering import text_mask
 from mien.types import U8Array
 
+_WORDS = "mien \u00b7 synthetic"
 # In parts of the picture's smaller side (chosen by eye: legible, never in the way).
 _CHIP_HEIGHT = 0.036
 _MARGIN = 0.022
@@ -34,7 +35,7 @@ class Marker:
         self._light: npt.NDArray[np.uint16] = np.empty((0, 0, 1), np.uint16)
 
     def apply(self, frame_bgr: U8Array) -> None:
-        """Draws the badge into a (H, W, 3) uint8 frame; frames too small for it stay as they are."""
+        """Draws the badge into a (H, W, 3) uint8 frame; too small ones stay as they are."""
         if not self._shown:
             return
         size = frame_bgr.shape[0], frame_bgr.shape[1]
@@ -68,7 +69,9 @@ class Marker:
 def _draw_chip(side: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """Grey level 0..255 and opacity 0..1 of the chip for a picture of this smaller side."""
     height = max(round(_CHIP_HEIGHT * side), _LEAST_CHIP_PX)
-    text = scaled_lettering("badge", max(round(height * 0.74), 1)).astype(np.float32) / 255.0
+    text = (
+        text_mask("mien \u00b7 synthetic", max(round(height * 0.74), 1)).astype(np.float32) / 255.0
+    )
     padding = round(height * 0.45)
     width = text.shape[1] + 2 * padding
     # Drawn at four times the size: the round ends come out smooth.

@@ -6,13 +6,15 @@ from functools import lru_cache
 
 import numpy as np
 
-from mien.marking._lettering import scaled_lettering
+from mien.marking.lettering import text_mask
 from mien.types import U8Array
 
 # A dim blue-grey, lighter in the middle (BGR, 0..255), chosen by eye.
 _MIDDLE = (46.0, 36.0, 30.0)
 _EDGE = (20.0, 15.0, 12.0)
 _TEXT = (232.0, 228.0, 224.0)
+_WORDS = "one moment"
+_TRACKING = 0.06
 _TEXT_HEIGHT = 0.085
 _WIDEST_TEXT = 0.7
 _LEAST_TEXT_PX = 7
@@ -33,11 +35,10 @@ def _card(size: tuple[int, int]) -> U8Array:
     # A dim gradient shows bands; half a code value of fixed noise dissolves them.
     card += np.random.default_rng(0).uniform(-0.5, 0.5, (height, width, 1)).astype(np.float32)
     text_height = round(_TEXT_HEIGHT * min(size) + 4)
-    text = scaled_lettering("slate", max(text_height, 1))
+    text = text_mask(_WORDS, text_height, tracking=_TRACKING)
     if text.shape[1] > _WIDEST_TEXT * width:
-        text = scaled_lettering(
-            "slate", max(int(text_height * _WIDEST_TEXT * width / text.shape[1]), 1)
-        )
+        text_height = max(int(text_height * _WIDEST_TEXT * width / text.shape[1]), 1)
+        text = text_mask(_WORDS, text_height, tracking=_TRACKING)
     if text.shape[0] >= _LEAST_TEXT_PX and text.shape[0] < height:
         top, left = (height - text.shape[0]) // 2, (width - text.shape[1]) // 2
         region = card[top : top + text.shape[0], left : left + text.shape[1]]
