@@ -1,0 +1,1 @@
+"""Measurements of mien: speed beside a yardstick, likeness beside a true swap."""
