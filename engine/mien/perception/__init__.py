@@ -1,0 +1,7 @@
+"""Perception: where the faces are, how they move, and who they are."""
+
+from mien.perception.descriptor import SAME_PERSON, FaceDescriptor, distance
+from mien.perception.pose import estimate_pose
+from mien.perception.tracker import FaceTracker
+
+__all__ = ["SAME_PERSON", "FaceDescriptor", "FaceTracker", "distance", "estimate_pose"]

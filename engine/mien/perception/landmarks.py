@@ -1,0 +1,78 @@
+"""478 landmarks of one face: crop, network, and back to frame pixels.
+
+The network is MediaPipe's face landmark model with attention (Grishchenko et al. 2020,
+*Attention Mesh: High-fidelity Face Mesh Prediction in Real-time*).
+"""
+
+from __future__ import annotations
+
+from math import exp
+
+import cv2
+import numpy as np
+
+from mien.perception._session import Crop, Network
+from mien.perception.roi import Roi, roi_from_landmarks
+from mien.types import F32Array, U8Array
+
+FACE_BELIEF = 0.5
+"""Below this belief there is no face (published)."""
+
+_SIDE = 192
+
+
+class Landmarker:
+    """Finds the landmarks inside a region of a frame.
+
+    One thread at a time may use it; its crop buffer and network are freed by
+    :meth:`close`.
+    """
+
+    def __init__(self, threads: int = 1) -> None:
+        self._network = Network("face_landmark_with_attention", threads)
+        self._crop = Crop(self._network.input, 1.0 / 255.0)
+
+    def locate(self, image_bgr: U8Array, roi: Roi) -> tuple[F32Array, float]:
+        """The landmarks in the region and how much they look like a face.
+
+        Args:
+            image_bgr: (H, W, 3) uint8.
+            roi: where to look; it may reach beyond the image.
+
+        Returns:
+            (478, 3) float32 in frame pixels, z scaled like x and y; and 0..1.
+        """
+        frame_from_crop = roi.frame_from_crop(_SIDE)
+        cv2.warpAffine(
+            image_bgr,
+            frame_from_crop,
+            (_SIDE, _SIDE),
+            dst=self._crop.bgr,
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        self._crop.load()
+        points, flag = self._network.run()
+        matrix = frame_from_crop.astype(np.float32)
+        landmarks = np.empty((points.shape[1], 3), np.float32)
+        np.matmul(points[0, :, :2], matrix[:, :2].T, out=landmarks[:, :2])
+        landmarks[:, :2] += matrix[:, 2]
+        np.multiply(points[0, :, 2], np.float32(roi.side / _SIDE), out=landmarks[:, 2])
+        return landmarks, _sigmoid(float(flag[0, 0]))
+
+    def locate_refined(self, image_bgr: U8Array, roi: Roi, rounds: int) -> tuple[F32Array, float]:
+        """As :meth:`locate`, again in the region that the landmarks give, while it is a face."""
+        landmarks, quality = self.locate(image_bgr, roi)
+        for _ in range(rounds - 1):
+            if quality < FACE_BELIEF:
+                break
+            landmarks, quality = self.locate(image_bgr, roi_from_landmarks(landmarks))
+        return landmarks, quality
+
+    def close(self) -> None:
+        """Free the network."""
+        self._network.close()
+
+
+def _sigmoid(logit: float) -> float:
+    return 1.0 / (1.0 + exp(-min(max(logit, -80.0), 80.0)))

@@ -1,0 +1,99 @@
+"""The performer lock: which of the faces is to be swapped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mien.perception._track import Identity, Track
+from mien.perception.descriptor import SAME_PERSON
+from mien.types import F32Array
+
+_SETTLED_FRAMES = 3
+"""A track must live this long before its identity becomes the performer's."""
+
+_CLEARLY_BETTER = 0.1
+"""A newcomer takes the lock from a match only if nearer by this distance."""
+
+
+class PerformerLock:
+    """Keeps the swap on one person.
+
+    With an enrolled descriptor, only a face that matches it is the performer. Without
+    one, the largest face at the start is, and its own first good views become the
+    descriptor that decides who comes back. One thread at a time may use it.
+    """
+
+    def __init__(self) -> None:
+        self._enrolled: Identity | None = None
+        self._learned: Identity | None = None
+        self._performer_id: int | None = None
+        self._is_new_scene = False
+
+    @property
+    def target(self) -> Identity | None:
+        """Whom the lock waits for or follows; None when any face may take it."""
+        return self._enrolled or self._learned
+
+    def enrol(self, descriptor: F32Array | None) -> None:
+        """Lock on to the person of this descriptor, or with None on to whoever starts.
+
+        Raises:
+            ValueError: the descriptor is not (128,) finite numbers.
+        """
+        if descriptor is not None:
+            descriptor = np.asarray(descriptor, np.float32)
+            if descriptor.shape != (128,) or not np.isfinite(descriptor).all():
+                raise ValueError(
+                    f"expected a descriptor of (128,) finite numbers, got {descriptor.shape}; "
+                    "make it with FaceDescriptor.describe"
+                )
+        self._enrolled = None if descriptor is None else Identity(descriptor.copy())
+        self._learned = None
+        self._performer_id = None
+
+    def matches(self, descriptor: F32Array) -> bool:
+        """True when the lock knows its person and this is that person."""
+        target = self.target
+        return target is not None and target.distance(descriptor) < SAME_PERSON
+
+    def choose(self, tracks: Sequence[Track]) -> Track | None:
+        """The performer among the tracks of this frame, if present."""
+        if self._is_new_scene and tracks:
+            self._is_new_scene = False
+            if self._learned is not None and _best(tracks, self._learned, None) is None:
+                self._learned = None
+        target = self.target
+        current = next((t for t in tracks if t.track_id == self._performer_id), None)
+        chosen = (
+            self._largest(tracks, current) if target is None else _best(tracks, target, current)
+        )
+        self._performer_id = None if chosen is None else chosen.track_id
+        if chosen is not None and target is None and chosen.age >= _SETTLED_FRAMES:
+            self._learned = chosen.identity
+        return chosen
+
+    def new_scene(self) -> None:
+        """After a cut or seek: unless the learned performer shows again, learn anew."""
+        self._is_new_scene = True
+
+    @staticmethod
+    def _largest(tracks: Sequence[Track], current: Track | None) -> Track | None:
+        return current or max(tracks, key=lambda track: track.size_px, default=None)
+
+
+def _best(tracks: Sequence[Track], target: Identity, current: Track | None) -> Track | None:
+    """The track whose identity is nearest to the target and near enough."""
+    near = {
+        track.track_id: target.distance(track.identity.mean)
+        for track in tracks
+        if track.identity is not None
+    }
+    near = {track_id: value for track_id, value in near.items() if value < SAME_PERSON}
+    best = min(
+        (t for t in tracks if t.track_id in near), key=lambda t: near[t.track_id], default=None
+    )
+    if best is None or current is None or current.track_id not in near:
+        return best
+    return best if near[best.track_id] < near[current.track_id] - _CLEARLY_BETTER else current

@@ -1,0 +1,92 @@
+"""The square, rotated region of a frame that a network looks at.
+
+Crop and frame are related as the landmark model was trained: crop pixel ``x`` samples
+the frame at ``origin + x * k``, without a half-pixel offset.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import atan2, cos, hypot, pi, sin
+
+import numpy as np
+import numpy.typing as npt
+
+from mien.types import F32Array
+
+_MARGIN = 1.5
+"""Side of the region over the long side of the face box (published with the model)."""
+
+_RIGHT_EYE_OUTER, _LEFT_EYE_OUTER = 33, 263
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Roi:
+    """A rotated square.
+
+    Attributes:
+        x, y: centre, frame pixels.
+        side: frame pixels.
+        angle_rad: direction of the crop's x axis in the frame (y down).
+    """
+
+    x: float
+    y: float
+    side: float
+    angle_rad: float
+
+    def frame_from_crop(self, crop_side: int) -> npt.NDArray[np.float64]:
+        """(2, 3) affine map from the pixels of a square crop to the frame's."""
+        k = self.side / crop_side
+        a, b = k * cos(self.angle_rad), k * sin(self.angle_rad)
+        half = crop_side / 2.0
+        return np.array(
+            [
+                [a, -b, self.x - a * half + b * half],
+                [b, a, self.y - b * half - a * half],
+            ]
+        )
+
+    def overlap(self, other: Roi) -> float:
+        """Intersection over union of the two squares, their rotation ignored."""
+        left = max(self.x - self.side / 2, other.x - other.side / 2)
+        right = min(self.x + self.side / 2, other.x + other.side / 2)
+        top = max(self.y - self.side / 2, other.y - other.side / 2)
+        bottom = min(self.y + self.side / 2, other.y + other.side / 2)
+        shared = max(right - left, 0.0) * max(bottom - top, 0.0)
+        union = self.side**2 + other.side**2 - shared
+        return shared / union if union > 0 else 0.0
+
+    def near(self, other: Roi, *, shift: float, zoom: float, turn_rad: float) -> bool:
+        """True when ``other`` differs by less than the given fractions and angle."""
+        turn = abs((self.angle_rad - other.angle_rad + pi) % (2 * pi) - pi)
+        return (
+            hypot(self.x - other.x, self.y - other.y) < shift * self.side
+            and abs(self.side - other.side) < zoom * self.side
+            and turn < turn_rad
+        )
+
+
+def roi_from_landmarks(landmarks: F32Array) -> Roi:
+    """The region for the next frame, from this frame's (478, 3) landmarks."""
+    low = landmarks[:468, :2].min(axis=0)
+    high = landmarks[:468, :2].max(axis=0)
+    right, left = landmarks[_RIGHT_EYE_OUTER], landmarks[_LEFT_EYE_OUTER]
+    return Roi(
+        x=float(low[0] + high[0]) / 2,
+        y=float(low[1] + high[1]) / 2,
+        side=max(float(high[0] - low[0]), float(high[1] - low[1]), 1.0) * _MARGIN,
+        angle_rad=atan2(float(left[1] - right[1]), float(left[0] - right[0])),
+    )
+
+
+def roi_from_box(
+    x: float, y: float, width: float, height: float, right_eye: F32Array, left_eye: F32Array
+) -> Roi:
+    """The region for a detected box (centre and size) with its two eye points."""
+    return Roi(
+        x=x,
+        y=y,
+        side=max(width, height, 1.0) * _MARGIN,
+        angle_rad=atan2(float(left_eye[1] - right_eye[1]), float(left_eye[0] - right_eye[0])),
+    )

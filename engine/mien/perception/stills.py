@@ -1,0 +1,69 @@
+"""All faces of a still picture, as accurately as the models allow."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mien.perception.detector import Detector
+from mien.perception.landmarks import FACE_BELIEF, Landmarker
+from mien.perception.roi import Roi, roi_from_landmarks
+from mien.perception.views import in_picture
+from mien.types import F32Array, U8Array
+
+_SAME_FACE = 0.3
+"""Regions that overlap more than this are one face found twice."""
+
+
+def locate_faces(
+    image_bgr: U8Array, detector: Detector, landmarker: Landmarker
+) -> list[tuple[F32Array, float]]:
+    """Landmarks and quality of every face, largest first.
+
+    The picture is searched whole and in tiles; if it shows no face it is tried in its
+    three other orientations, for photos whose orientation was lost.
+
+    Args:
+        image_bgr: (H, W, 3) uint8.
+        detector: finds where to look.
+        landmarker: finds the landmarks there.
+
+    Returns:
+        (478, 3) float32 in pixels of the picture as given, and 0..1, for each face.
+    """
+    for quarter_turns in range(4):
+        turned = np.ascontiguousarray(np.rot90(image_bgr, quarter_turns))
+        faces = _locate_upright(turned, detector, landmarker)
+        if faces:
+            faces = [(turn_back(p, quarter_turns, image_bgr.shape), q) for p, q in faces]
+            return sorted(faces, key=lambda face: -roi_from_landmarks(face[0]).side)
+    return []
+
+
+def _locate_upright(
+    image_bgr: U8Array, detector: Detector, landmarker: Landmarker
+) -> list[tuple[F32Array, float]]:
+    faces: list[tuple[F32Array, float]] = []
+    taken: list[Roi] = []
+    for detection in detector.detect_all(image_bgr):
+        landmarks, quality = landmarker.locate_refined(image_bgr, detection.roi, rounds=3)
+        roi = roi_from_landmarks(landmarks)
+        if quality < FACE_BELIEF or not in_picture(landmarks, image_bgr):
+            continue
+        if not any(roi.overlap(other) > _SAME_FACE for other in taken):
+            taken.append(roi)
+            faces.append((landmarks, quality))
+    return faces
+
+
+def turn_back(landmarks: F32Array, quarter_turns: int, shape: tuple[int, ...]) -> F32Array:
+    """Landmarks found in ``numpy.rot90(image, quarter_turns)``, in the image's own pixels."""
+    height, width = shape[:2]
+    x, y = landmarks[:, 0], landmarks[:, 1]
+    turned = landmarks.copy()
+    if quarter_turns == 1:
+        turned[:, 0], turned[:, 1] = width - 1 - y, x
+    elif quarter_turns == 2:
+        turned[:, 0], turned[:, 1] = width - 1 - x, height - 1 - y
+    elif quarter_turns == 3:
+        turned[:, 0], turned[:, 1] = y, height - 1 - x
+    return turned
