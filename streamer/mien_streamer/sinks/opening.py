@@ -1,0 +1,54 @@
+"""From what a user types to a sink."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from mien.errors import UsageError
+
+from mien_streamer.sinks.images import ImageFileSink, ImageFolderSink
+from mien_streamer.sinks.sink import NullSink, Sink
+from mien_streamer.sinks.video import CONTAINERS, VideoFileSink, VideoOptions
+from mien_streamer.sources.images import IMAGE_SUFFIXES
+from mien_streamer.sources.source import SourceInfo
+
+
+def open_sink(
+    spec: str,
+    info: SourceInfo,
+    *,
+    metadata: Mapping[str, str] | None = None,
+    video: VideoOptions | None = None,
+    names: Sequence[str] = (),
+) -> Sink:
+    """An opened sink.
+
+    Args:
+        spec: ``virtualcam`` or ``virtualcam:DEVICE``, ``window``, ``null``, or a path
+            (with or without ``file:``) of a video, an image or a folder.
+        info: the source that the frames come from.
+        metadata: tags for video files.
+        video: how video files are encoded.
+        names: file names for an image folder.
+
+    Raises:
+        UsageError: the format is unknown, or the output is the input.
+        OutputError: the output cannot be written.
+        DeviceError: there is no virtual camera or no screen.
+    """
+    kind, _, rest = spec.partition(":")
+    if spec == "null":
+        return NullSink()
+    path = Path(rest if kind == "file" else spec).expanduser()
+    suffix = path.suffix.lower()
+    if suffix in IMAGE_SUFFIXES and not path.is_dir():
+        return ImageFileSink(path, info)
+    if suffix in CONTAINERS:
+        return VideoFileSink(path, info, options=video, metadata=metadata)
+    if not suffix or path.is_dir():
+        return ImageFolderSink(path, names)
+    raise UsageError(
+        f"cannot tell what to write from the name {path.name}",
+        f"use a video ({' '.join(CONTAINERS)}), a picture (.png .jpg) or a folder",
+    )

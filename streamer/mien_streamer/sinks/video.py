@@ -1,0 +1,229 @@
+"""H.264 files with the input's audio and timestamps."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+from av.container import OutputContainer
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
+from av.video.stream import VideoStream
+from mien.errors import OutputError, UsageError
+from mien.types import Frame, U8Array
+
+from mien_streamer.colour import yuv420_bt709_from_bgr
+from mien_streamer.sinks.audio import AudioTracks
+from mien_streamer.sinks.partial import PartialFile, refuse_same_file, write_error
+from mien_streamer.sinks.sink import ClosingSink
+from mien_streamer.sources.source import SourceInfo
+
+logger = logging.getLogger(__name__)
+
+CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".ts": "mpegts"}
+"""Suffixes written. AVI is left out: it cannot hold a variable frame rate."""
+FALLBACK_FPS = Fraction(30)
+PLAIN_KEYS = {"title", "artist", "album", "comment", "copyright", "description", "date", "genre"}
+"""Metadata keys that MP4 has boxes of its own for; others need the free-form table."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoOptions:
+    """How video files are encoded.
+
+    Attributes:
+        crf: x264 quality, 0 (lossless) to 51; 18 is hard to tell from the input.
+        preset: x264 speed, ``ultrafast`` to ``veryslow``; ``veryfast`` keeps up with
+            720p on two cores.
+        audio: carry the input's audio tracks over.
+    """
+
+    crf: float = 18.0
+    preset: str = "veryfast"
+    audio: bool = True
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.crf <= 51.0:
+            raise ValueError(f"crf must lie in 0..51, got {self.crf}")
+
+
+class VideoFileSink(ClosingSink):
+    """Writes H.264, yuv420p, BT.709 under a temporary name and renames it on success.
+
+    Odd widths and heights grow by one column or row that repeats the edge, because
+    4:2:0 video has no odd sizes. Timestamps are those of the frames, on the source's
+    own clock; one thread may call it.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        info: SourceInfo,
+        *,
+        options: VideoOptions | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        if path.suffix.lower() not in CONTAINERS:
+            known = ", ".join(CONTAINERS)
+            raise UsageError(f"cannot tell the video format of {path.name}", f"use one of {known}")
+        refuse_same_file(info.media, path)
+        self._info = info
+        self._options = options or VideoOptions()
+        self._metadata = dict(metadata or {})
+        self._part = PartialFile(path)
+        self._container: OutputContainer | None = None
+        self._stream: VideoStream | None = None
+        self._audio: AudioTracks | None = None
+        self._size: tuple[int, int] | None = None
+        self._last_ticks: int | None = None
+        self._done = False
+        self.frames = 0
+
+    def write(self, frame: Frame) -> None:
+        """Encode one frame.
+
+        Raises:
+            OutputError: the file cannot be written, or the frame size changed.
+        """
+        if self._done:
+            raise ValueError("this sink is closed")
+        if self._size is None:
+            self._size = frame.size
+            self._guarded_start()
+        elif frame.size != self._size:
+            raise OutputError(
+                f"frame {frame.index} is {_times(frame.size)}, the video began as "
+                f"{_times(self._size)}",
+                "set the output size so that all frames get the same one",
+            )
+        picture = yuv420_bt709_from_bgr(_even(frame.bgr))
+        picture.pts = self._ticks(frame)
+        picture.time_base = self._info.time_base
+        try:
+            self._encode(picture)
+        except (av.error.FFmpegError, OSError) as error:
+            self.abort()
+            raise write_error(self._part.target, error) from error
+        self.frames += 1
+
+    def _ticks(self, frame: Frame) -> int:
+        ticks = self._info.ticks_from_ns(frame.pts_ns)
+        if self._last_ticks is not None:
+            ticks = max(ticks, self._last_ticks + 1)
+        self._last_ticks = ticks
+        return ticks
+
+    def _guarded_start(self) -> None:
+        try:
+            self._start()
+        except (av.error.FFmpegError, OSError) as error:
+            self.abort()
+            raise write_error(self._part.target, error) from error
+
+    def _start(self) -> None:
+        assert self._size is not None
+        name = CONTAINERS[self._part.target.suffix.lower()]
+        flags = (
+            "+faststart"
+            if PLAIN_KEYS.issuperset(self._metadata)
+            else ("+faststart+use_metadata_tags")
+        )
+        options = {"movflags": flags} if name in ("mp4", "mov") else {}
+        container = av.open(str(self._part.path), "w", format=name, options=options)
+        self._container = container
+        container.metadata.update(self._metadata)
+        self._stream = self._add_video(container)
+        if self._options.audio and self._info.has_audio and self._info.media is not None:
+            self._audio = AudioTracks(self._info.media, container, self._info.origin_s)
+        container.start_encoding()
+
+    def _add_video(self, container: OutputContainer) -> VideoStream:
+        assert self._size is not None
+        height, width = (side + side % 2 for side in self._size)
+        options = {"crf": f"{self._options.crf:g}", "preset": self._options.preset}
+        rate = self._info.fps or FALLBACK_FPS
+        stream = container.add_stream("libx264", rate=rate, options=options)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.time_base = self._info.time_base
+        coder = stream.codec_context
+        coder.time_base = self._info.time_base
+        coder.sample_aspect_ratio = self._info.sample_aspect
+        coder.colorspace = int(Colorspace.ITU709)
+        coder.color_primaries = int(ColorPrimaries.BT709)
+        coder.color_trc = int(ColorTrc.BT709)
+        coder.color_range = int(ColorRange.MPEG)
+        return stream
+
+    def _encode(self, picture: av.VideoFrame | None) -> None:
+        assert self._container is not None
+        assert self._stream is not None
+        for packet in self._stream.encode(picture):
+            if self._audio is not None and packet.dts is not None:
+                self._audio.copy_until(packet.dts * packet.time_base)
+            self._container.mux(packet)
+
+    def close(self) -> None:
+        """Flush, finish the file and give it its final name.
+
+        Raises:
+            OutputError: no frame was written, or the disk is full.
+        """
+        if self._done:
+            return
+        if self._container is None:
+            self.abort()
+            raise OutputError(
+                f"no frame reached {self._part.target.name}, so nothing was written",
+                "check that the input has frames",
+            )
+        try:
+            self._encode(None)
+            if self._audio is not None:
+                self._audio.finish(self._audio_end())
+            self._container.close()
+        except (av.error.FFmpegError, OSError) as error:
+            self._container = None
+            self.abort()
+            raise write_error(self._part.target, error) from error
+        self._done = True
+        self._part.commit()
+
+    def _audio_end(self) -> Fraction | None:
+        """Where the audio stops: with the media, or with the video if that was cut short."""
+        assert self._last_ticks is not None
+        step = 1 / (self._info.fps or FALLBACK_FPS)
+        end = self._last_ticks * self._info.time_base + step
+        whole = self._info.duration_s
+        return None if whole is None or end >= whole - 2 * step else end
+
+    def abort(self) -> None:
+        """Remove the unfinished file; what was there before stays."""
+        if self._done:
+            return
+        self._done = True
+        if self._audio is not None:
+            self._audio.close()
+        if self._container is not None:
+            try:
+                self._container.close()
+            except (av.error.FFmpegError, OSError) as error:
+                logger.debug("closing an aborted file: %s", error)
+        self._part.discard()
+
+
+def _times(size: tuple[int, int]) -> str:
+    return f"{size[1]}x{size[0]}"
+
+
+def _even(frame_bgr: U8Array) -> U8Array:
+    """The picture grown to even sides; the same array if they are even already."""
+    height, width = frame_bgr.shape[:2]
+    if height % 2 == 0 and width % 2 == 0:
+        return np.ascontiguousarray(frame_bgr)
+    grown = cv2.copyMakeBorder(frame_bgr, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
+    return np.asarray(grown, np.uint8)

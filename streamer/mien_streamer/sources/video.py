@@ -1,0 +1,246 @@
+"""Video files and streams through PyAV, with their timestamps kept exactly."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.format import Flags
+from av.stream import Disposition
+from av.video.stream import VideoStream
+from mien.errors import MediaError
+from mien.types import Frame
+
+from mien_streamer.colour import BgrConverter
+from mien_streamer.orientation import Orientation
+from mien_streamer.sources.source import ClosingSource, SourceInfo, ns_from_ticks
+
+logger = logging.getLogger(__name__)
+
+TEXT_FORMATS = {"tty", "bin", "xbin", "adf", "idf"}
+"""FFmpeg demuxers that paint text as video: a text file is not media here."""
+FALLBACK_FPS = Fraction(25)
+"""Rate of streams that name none and carry no timestamps (FFmpeg's own default)."""
+MAX_DAMAGED_IN_A_ROW = 500
+"""Undecodable packets after which a stream is taken for lost."""
+
+
+def open_media(where: str, **options: str) -> InputContainer:
+    """An open PyAV container.
+
+    Raises:
+        MediaError: the file or stream is missing, empty, unreadable or not media.
+    """
+    is_url = "://" in where
+    if not is_url:
+        path = Path(where)
+        if not path.exists():
+            raise MediaError(f"no such file: {where}", "check the path")
+        if path.is_file() and path.stat().st_size == 0:
+            raise MediaError(f"{where} is empty (0 bytes)", "copy or export the file again")
+    try:
+        container = av.open(where, options=options, timeout=10.0 if is_url else None)
+    except (av.error.FFmpegError, OSError) as error:
+        raise MediaError(_why_unopened(where, error), _hint_unopened(is_url, error)) from error
+    if container.format.name in TEXT_FORMATS:
+        container.close()
+        raise MediaError(f"{where} is not a video or picture", "pass a video, image or folder")
+    return container
+
+
+def _why_unopened(where: str, error: Exception) -> str:
+    if isinstance(error, PermissionError):
+        return f"{where} may not be read"
+    if isinstance(error, av.error.InvalidDataError):
+        return f"{where} is not a video or picture, or it is cut off before its index"
+    return f"cannot open {where}: {_reason(error)}"
+
+
+def _hint_unopened(is_url: bool, error: Exception) -> str:
+    if isinstance(error, PermissionError):
+        return "check the permissions of the file"
+    if is_url:
+        return "check the address and that the server answers"
+    return "try to play it in a media player; if it fails there too, export or download it again"
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error)
+
+
+class VideoSource(ClosingSource):
+    """Every frame of a video file or stream, upright, in BT.709 BGR.
+
+    The stream is opened and its first frame decoded at construction, so that all that
+    can be wrong with a file is known before any work starts. One thread may iterate;
+    ``close`` may be called from another.
+
+    Attributes:
+        damaged: packets that could not be decoded so far.
+    """
+
+    def __init__(self, where: str, *, clock_ns: Callable[[], int] = time.monotonic_ns) -> None:
+        self._where = where
+        self._clock_ns = clock_ns
+        self._closing = False
+        self._started = False
+        self.damaged = 0
+        self._container: InputContainer | None = None
+        self._pictures: Iterator[av.VideoFrame] = iter(())
+        self._converter = BgrConverter()
+        self._head = self._open()
+        self.info = self._describe(self._head)
+
+    def _open(self) -> av.VideoFrame:
+        self._container = open_media(self._where)
+        self._stream = _video_stream(self._container, self._where)
+        self._stream.thread_type = "AUTO"
+        self._pictures = self._decode(self._container, self._stream)
+        head = next(self._pictures, None)
+        if head is None:
+            self._container.close()
+            raise MediaError(
+                f"{self._where} holds no picture that can be decoded",
+                "the file is cut off or damaged; copy or export it again",
+            )
+        return head
+
+    def _describe(self, head: av.VideoFrame) -> SourceInfo:
+        assert self._container is not None
+        stream = self._stream
+        self._orientation = Orientation.of_frame(head)
+        width, height = self._orientation.size(head.width, head.height)
+        fps = stream.average_rate or stream.guessed_rate or stream.base_rate
+        time_base = stream.time_base or LIVE_FALLBACK
+        duration = None if stream.duration is None else stream.duration * time_base
+        if duration is None and self._container.duration is not None:
+            duration = Fraction(self._container.duration, 1_000_000)
+        count = stream.frames or (round(duration * fps) if duration and fps else None)
+        return SourceInfo(
+            name=self._where,
+            width=width,
+            height=height,
+            fps=Fraction(fps) if fps else None,
+            frame_count=count or None,
+            is_live="://" in self._where and duration is None,
+            time_base=time_base,
+            origin_s=_origin(self._container, stream),
+            duration_s=duration,
+            sample_aspect=self._orientation.aspect(stream.sample_aspect_ratio or Fraction(1)),
+            rotation_deg=self._orientation.rotation_deg,
+            has_audio=bool(self._container.streams.audio),
+            media=self._where,
+        )
+
+    def _decode(self, container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
+        in_a_row = 0
+        packets = container.demux(stream)
+        while not self._closing:
+            try:
+                packet = next(packets, None)
+                if packet is None:
+                    return
+                pictures = packet.decode()
+            except av.error.EOFError:
+                return
+            except av.error.InvalidDataError as error:
+                self.damaged += 1
+                in_a_row += 1
+                logger.debug("%s: undecodable packet: %s", self._where, error)
+                if in_a_row >= MAX_DAMAGED_IN_A_ROW:
+                    return
+                continue
+            except (av.error.FFmpegError, OSError) as error:
+                self.damaged += 1
+                logger.warning("%s: reading stopped: %s", self._where, _reason(error))
+                return
+            in_a_row = 0
+            yield from pictures
+
+    def frames(self) -> Iterator[Frame]:
+        """All frames in order; a second call reads the file again from its start."""
+        if self._started:
+            self._release()
+            self._head = self._open()
+        self._started = True
+        self._closing = False
+        info = self.info
+        step = max(1, round(1 / ((info.fps or FALLBACK_FPS) * info.time_base)))
+        last: int | None = None
+        index = 0
+        for picture in self._with_head():
+            if self._closing:
+                break
+            ticks = picture.pts
+            if ticks is None or (last is not None and ticks <= last):
+                # No timestamp, or time runs backwards (a spliced stream): go on at the rate.
+                ticks = 0 if last is None else last + step
+            last = ticks
+            yield Frame(
+                index=index,
+                bgr=self._orientation.apply(self._converter.convert(picture)),
+                capture_ns=self._clock_ns(),
+                pts_ns=ns_from_ticks(ticks, info.time_base, info.origin_s),
+            )
+            index += 1
+        self._report(index)
+        self._release()
+
+    def _with_head(self) -> Iterator[av.VideoFrame]:
+        yield self._head
+        yield from self._pictures
+
+    def _report(self, delivered: int) -> None:
+        expected = self._stream.frames
+        if self.damaged:
+            logger.warning(
+                "%s: %d damaged packets skipped, %d frames read",
+                self._where,
+                self.damaged,
+                delivered,
+            )
+        elif expected and delivered < expected and not self._closing:
+            logger.warning("%s is cut off: %d of %d frames read", self._where, delivered, expected)
+
+    def close(self) -> None:
+        """End :meth:`frames` at the next picture and release the file."""
+        self._closing = True
+        if not self._started:
+            self._release()
+
+    def _release(self) -> None:
+        if self._container is not None:
+            self._container.close()
+            self._container = None
+
+
+LIVE_FALLBACK = Fraction(1, 90_000)
+
+
+def _video_stream(container: InputContainer, where: str) -> VideoStream:
+    streams = [
+        stream
+        for stream in container.streams.video
+        if Disposition.attached_pic not in Disposition(stream.disposition)
+    ]
+    if not streams:
+        container.close()
+        raise MediaError(f"{where} has no video track", "pass a video, image or folder")
+    return max(streams, key=lambda stream: stream.width * stream.height)
+
+
+def _origin(container: InputContainer, stream: VideoStream) -> Fraction:
+    """Where the clock starts, for formats (MPEG-TS) that start it anywhere."""
+    if not container.format.flags & Flags.ts_discont.value:
+        return Fraction(0)
+    starts = [
+        candidate.start_time * candidate.time_base
+        for candidate in (stream, *container.streams.audio)
+        if candidate.start_time is not None and candidate.time_base is not None
+    ]
+    return min(starts, default=Fraction(0))
