@@ -64,6 +64,9 @@ void bind_raster_face(const ConstArray &texture, const ConstArray &aux, const Co
 }
 
 }  // namespace
+
+void register_filtered_lrelu(nb::module_ &m);  // cpu/filtered_lrelu_binding.cpp
+
 }  // namespace mien
 
 NB_MODULE(_kernels, m) {
@@ -99,4 +102,6 @@ Args:
 Raises:
     TypeError: an array of the wrong type.
     ValueError: an array of the wrong shape or layout, or a patch outside the frame.)");
+
+    mien::register_filtered_lrelu(m);
 }

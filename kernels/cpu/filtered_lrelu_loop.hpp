@@ -1,6 +1,6 @@
-// The CPU loop of filtered_lrelu. No include guard: filtered_lrelu.cpp includes this file once per
-// instruction set, each time in a namespace of its own, with MIEN_FL_LANE_BYTES set to the
-// width of a vector. `V` holds the same pixel of several neighbouring channels.
+// The CPU loop of filtered_lrelu. Included once per instruction set, each time in a namespace of
+// its own, with MIEN_FL_LANE_BYTES set to the width of a vector. `V` holds the same pixel of
+// several neighbouring channels.
 //
 // A job is a group of channels and a band of output rows. Rows stream through four stages, each
 // feeding a ring of just as many rows as the next stage looks at, so that nothing but the input
@@ -13,11 +13,11 @@ struct VectorOf;
 #if MIEN_FL_LANE_BYTES > 0
 template <>
 struct VectorOf<float> {
-    typedef float type __attribute__((vector_size(MIEN_FL_LANE_BYTES)));
+    typedef float type __attribute__((vector_size(MIEN_FL_LANE_BYTES), may_alias));
 };
 template <>
 struct VectorOf<double> {
-    typedef double type __attribute__((vector_size(MIEN_FL_LANE_BYTES)));
+    typedef double type __attribute__((vector_size(MIEN_FL_LANE_BYTES), may_alias));
 };
 #else
 template <typename T>
@@ -70,9 +70,8 @@ class Band {
         const std::size_t row_mid = s_.down_is_2d ? up_width_ : s_.out_width;
         const std::size_t total = packed_width_ + row_in * up_rows_ + up_width_ +
                                   row_mid * s_.down_taps + kBlock + 1;
-        storage_.reset(new char[total * sizeof(V) + 64]);
-        V* at = reinterpret_cast<V*>(
-            (reinterpret_cast<std::uintptr_t>(storage_.get()) + 63) / 64 * 64);
+        storage_ = new char[total * sizeof(V) + 64];
+        V* at = reinterpret_cast<V*>((reinterpret_cast<std::uintptr_t>(storage_) + 63) / 64 * 64);
         packed_ = at;
         in_ring_ = packed_ + packed_width_;
         up_row_ = in_ring_ + row_in * up_rows_;
@@ -80,6 +79,10 @@ class Band {
         in_row_size_ = row_in;
         mid_row_size_ = row_mid;
     }
+
+    ~Band() { delete[] storage_; }
+    Band(const Band&) = delete;
+    Band& operator=(const Band&) = delete;
 
     /// Output rows [first, last) of channels [channel, channel + kLanes) of one sample.
     void run(std::int32_t sample, std::int32_t channel, std::int32_t first, std::int32_t last) {
@@ -223,7 +226,7 @@ class Band {
             for (std::int32_t x = 0; x < up_width_; ++x) target[x] = V{};
             return;
         }
-        const V* rows[kMostTaps];
+        const V* rows[kMostFilterTaps];
         for (std::int32_t j = 0; j < count; ++j) rows[j] = in_row(row + j);
         if (!s_.up_is_2d) {
             sums_down(rows, call_.up_taps + tap, s_.up, count, target, up_width_);
@@ -282,7 +285,7 @@ class Band {
     }
 
     void write_row(std::int32_t out) {
-        const V* rows[kMostTaps];
+        const V* rows[kMostFilterTaps];
         for (std::int32_t j = 0; j < s_.down_taps; ++j) rows[j] = mid_row(out * s_.down + j);
         V* result = packed_for_output();
         if (!s_.down_is_2d) {
@@ -329,7 +332,7 @@ class Band {
     std::int32_t up_width_, left_;
     std::size_t packed_width_;
     std::int32_t up_rows_;
-    std::unique_ptr<char[]> storage_;
+    char* storage_;
     V *packed_, *in_ring_, *up_row_, *mid_ring_;
     std::size_t in_row_size_, mid_row_size_;
     std::int32_t sample_ = 0, channel_ = 0, lanes_ = 0, next_input_ = 0;
