@@ -19,7 +19,7 @@ from mien.types import Frame, U8Array
 
 from mien_streamer.mailbox import Mailbox
 from mien_streamer.run_stats import LatencyHistogram, OutcomeLike, RunStats
-from mien_streamer.sinks.sink import Sink
+from mien_streamer.sinks.sink import Interactive, Sink
 from mien_streamer.sources.source import NS_PER_S, Source
 
 logger = logging.getLogger(__name__)
@@ -187,6 +187,8 @@ class _Live:
                 self._hand_over(outcome, now_ns)
             elif now_ns - self._last_seen_ns > self._stall_ns:
                 self._wait_for_source(now_ns)
+            if outcome is None and isinstance(self._sink, Interactive):
+                self._sink.poll()
             if now_ns - self._said_ns >= STATUS_S * NS_PER_S:
                 self._say(now_ns)
 

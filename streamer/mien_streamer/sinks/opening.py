@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from mien.errors import UsageError
 
+from mien_streamer.controls.hotkeys import Action
 from mien_streamer.sinks.images import ImageFileSink, ImageFolderSink
 from mien_streamer.sinks.sink import NullSink, Sink
 from mien_streamer.sinks.video import CONTAINERS, VideoFileSink, VideoOptions
+from mien_streamer.sinks.virtual_camera import VirtualCameraSink
+from mien_streamer.sinks.window import WindowSink
 from mien_streamer.sources.images import IMAGE_SUFFIXES
 from mien_streamer.sources.source import SourceInfo
 
@@ -21,6 +24,7 @@ def open_sink(
     metadata: Mapping[str, str] | None = None,
     video: VideoOptions | None = None,
     names: Sequence[str] = (),
+    on_action: Callable[[Action], None] = lambda _: None,
 ) -> Sink:
     """An opened sink.
 
@@ -31,6 +35,7 @@ def open_sink(
         metadata: tags for video files.
         video: how video files are encoded.
         names: file names for an image folder.
+        on_action: told what the keys of a window ask for.
 
     Raises:
         UsageError: the format is unknown, or the output is the input.
@@ -40,6 +45,10 @@ def open_sink(
     kind, _, rest = spec.partition(":")
     if spec == "null":
         return NullSink()
+    if spec == "window":
+        return WindowSink(on_action)
+    if kind == "virtualcam":
+        return VirtualCameraSink(info, device=rest or None)
     path = Path(rest if kind == "file" else spec).expanduser()
     suffix = path.suffix.lower()
     if suffix in IMAGE_SUFFIXES and not path.is_dir():

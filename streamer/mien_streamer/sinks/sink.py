@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 from mien.types import Frame
 
@@ -22,6 +22,14 @@ class Sink(Protocol):
 
     def abort(self) -> None:
         """Give up: nothing new is left under the final name. Safe after ``close``."""
+
+
+@runtime_checkable
+class Interactive(Protocol):
+    """A sink that must look at its events even while no frame comes."""
+
+    def poll(self) -> None:
+        """Look at the events; called about ten times a second."""
 
 
 class ClosingSink:

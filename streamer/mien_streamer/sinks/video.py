@@ -101,7 +101,7 @@ class VideoFileSink(ClosingSink):
                 f"{_times(self._size)}",
                 "set the output size so that all frames get the same one",
             )
-        picture = yuv420_bt709_from_bgr(_even(frame.bgr))
+        picture = yuv420_bt709_from_bgr(even_sides(frame.bgr))
         picture.pts = self._ticks(frame)
         picture.time_base = self._info.time_base
         try:
@@ -220,7 +220,7 @@ def _times(size: tuple[int, int]) -> str:
     return f"{size[1]}x{size[0]}"
 
 
-def _even(frame_bgr: U8Array) -> U8Array:
+def even_sides(frame_bgr: U8Array) -> U8Array:
     """The picture grown to even sides; the same array if they are even already."""
     height, width = frame_bgr.shape[:2]
     if height % 2 == 0 and width % 2 == 0:

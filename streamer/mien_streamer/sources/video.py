@@ -10,7 +10,6 @@ from pathlib import Path
 
 import av
 from av.container import InputContainer
-from av.format import Flags
 from av.stream import Disposition
 from av.video.stream import VideoStream
 from mien.errors import MediaError
@@ -24,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 TEXT_FORMATS = {"tty", "bin", "xbin", "adf", "idf"}
 """FFmpeg demuxers that paint text as video: a text file is not media here."""
+TS_DISCONT = 0x200
+"""AVFMT_TS_DISCONT: the format's clock may start anywhere."""
 FALLBACK_FPS = Fraction(25)
 """Rate of streams that name none and carry no timestamps (FFmpeg's own default)."""
 MAX_DAMAGED_IN_A_ROW = 500
@@ -236,7 +237,7 @@ def _video_stream(container: InputContainer, where: str) -> VideoStream:
 
 def _origin(container: InputContainer, stream: VideoStream) -> Fraction:
     """Where the clock starts, for formats (MPEG-TS) that start it anywhere."""
-    if not container.format.flags & Flags.ts_discont.value:
+    if not container.format.flags & TS_DISCONT:
         return Fraction(0)
     starts = [
         candidate.start_time * candidate.time_base
