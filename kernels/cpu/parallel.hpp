@@ -11,7 +11,7 @@ namespace mien {
 // takes the last. Threads live for one call: starting one costs some 20 us here, and there is
 // no pool whose threads could be missing after a fork. Bands hold at least min_rows rows.
 template <typename Work>
-void for_bands(int32_t rows, int threads, int32_t min_rows, const Work &work) {
+void for_bands(int32_t rows, int threads, int32_t min_rows, const Work& work) {
     int32_t bands = threads < 1 ? 1 : threads;
     if (bands > rows / min_rows) bands = rows / min_rows;
     if (bands <= 1) {
@@ -26,15 +26,14 @@ void for_bands(int32_t rows, int threads, int32_t min_rows, const Work &work) {
     int32_t started = 0;
     try {
         for (; started < bands - 1; ++started) {
-            helpers.emplace_back([&work, first = edge(started), last = edge(started + 1)] {
-                work(first, last);
-            });
+            helpers.emplace_back(
+                [&work, first = edge(started), last = edge(started + 1)] { work(first, last); });
         }
     } catch (...) {
         // No thread to be had: the caller does the rest.
     }
     work(edge(started), rows);
-    for (auto &helper : helpers) helper.join();
+    for (auto& helper : helpers) helper.join();
 }
 
 }  // namespace mien

@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "kernels.hpp"
@@ -6,77 +8,110 @@
 namespace mien {
 namespace {
 
-// floor(value / divisor) from the divisor's reciprocal: exact because the half keeps the quotient
-// at least 2^-25 away from every integer, far more than the rounding of two doubles.
-int64_t floor_divide(int64_t value, double reciprocal, int64_t limit) {
-    const double quotient = (static_cast<double>(value) + 0.5) * reciprocal;
-    const double bound = static_cast<double>(limit);
-    if (quotient >= bound) return limit;
-    if (quotient <= -bound) return -limit;
-    return static_cast<int64_t>(quotient + bound) - limit;
-}
+// Follows floor((b * y + c) / |a|), the column where an edge crosses row y, from row to row
+// without dividing.
+struct Crossing {
+    int64_t column, rest, size;
+    int64_t column_step, rest_step;
+
+    Crossing(int64_t a, int64_t b, int64_t c, int32_t y) : size(a < 0 ? -a : a) {
+        const double reciprocal = 1.0 / static_cast<double>(size);
+        const int64_t value = b * y + c;
+        column = floor_divide(value, reciprocal);
+        rest = value - column * size;
+        column_step = floor_divide(b, reciprocal);
+        rest_step = b - column_step * size;
+    }
+
+    void next() {
+        rest += rest_step;
+        const int64_t carry = rest >= size ? 1 : 0;
+        rest -= carry * size;
+        column += column_step + carry;
+    }
+
+ private:
+    // The half keeps the exact quotient at least 0.5 / size away from every integer; the two
+    // roundings err by less than that while |value| < 2^50.
+    static int64_t floor_divide(int64_t value, double reciprocal) {
+        return static_cast<int64_t>(std::floor((static_cast<double>(value) + 0.5) * reciprocal));
+    }
+};
 
 class Band {
-   public:
-    Band(const FacePictures &pictures, View<uint8_t> bgr, View<uint8_t> matte, View<float> depth,
+ public:
+    Band(const FacePictures& pictures, View<uint8_t> bgr, View<uint8_t> matte, View<float> depth,
          int32_t first, int32_t last)
-        : pictures_(pictures), bgr_(bgr), matte_(matte), depth_(depth), first_(first), last_(last) {}
+        : pictures_(pictures),
+          limits_(pictures.limits()),
+          bgr_(bgr),
+          matte_(matte),
+          depth_(depth),
+          first_(first),
+          last_(last) {}
 
     void clear(int32_t left, int32_t top) const {
         const std::size_t width = static_cast<std::size_t>(bgr_.width);
         for (int32_t y = first_; y < last_; ++y) {
-            const uint8_t *below = pictures_.frame.row(y + top) + 3 * static_cast<std::ptrdiff_t>(left);
+            const uint8_t* below =
+                pictures_.frame.row(y + top) + 3 * static_cast<std::ptrdiff_t>(left);
             std::memcpy(bgr_.row(y), below, 3 * width);
             std::memset(matte_.row(y), 0, width);
-            float *depth = depth_.row(y);
+            float* depth = depth_.row(y);
             for (std::size_t x = 0; x < width; ++x) depth[x] = kFarthest;
         }
     }
 
-    void draw(const Triangle &t) const {
-        const int32_t first = t.y_first > first_ ? t.y_first : first_;
-        const int32_t last = t.y_last < last_ - 1 ? t.y_last : last_ - 1;
-        if (first > last) return;
-        double reciprocal[3];
+    void draw(const Triangle& t) const {
+        int32_t first = t.y_first > first_ ? t.y_first : first_;
+        int32_t last = t.y_last < last_ - 1 ? t.y_last : last_ - 1;
+        // Level edges bound the rows, the others the columns.
         for (int k = 0; k < 3; ++k) {
-            const int64_t size = t.a[k] < 0 ? -t.a[k] : t.a[k];
-            reciprocal[k] = size == 0 ? 0.0 : 1.0 / static_cast<double>(size);
+            if (t.a[k] != 0) continue;
+            while (first <= last && t.b[k] * first + t.c[k] < 0) ++first;
+            while (first <= last && t.b[k] * last + t.c[k] < 0) --last;
         }
-        for (int32_t y = first; y <= last; ++y) draw_row(t, reciprocal, y);
+        if (first > last) return;
+        Crossing left = crossing(t, first, true, 0), right = crossing(t, first, false, 0);
+        Crossing left2 = crossing(t, first, true, 1), right2 = crossing(t, first, false, 1);
+        for (int32_t y = first; y <= last; ++y) {
+            const int64_t from = std::max({-left.column, -left2.column, int64_t{0}});
+            const int64_t to = std::min({right.column, right2.column, int64_t{bgr_.width - 1}});
+            if (from <= to) draw_row(t, y, static_cast<int32_t>(from), static_cast<int32_t>(to));
+            left.next();
+            left2.next();
+            right.next();
+            right2.next();
+        }
     }
 
-   private:
-    void draw_row(const Triangle &t, const double reciprocal[3], int32_t y) const {
-        int64_t from = 0, to = bgr_.width - 1;
+ private:
+    // The nth edge on the left (a > 0) or on the right (a < 0); the last one where there is no nth.
+    static Crossing crossing(const Triangle& t, int32_t y, bool left, int nth) {
+        int chosen = 0;
         for (int k = 0; k < 3; ++k) {
-            const int64_t rest = t.b[k] * y + t.c[k];
-            if (t.a[k] == 0) {
-                if (rest < 0) return;
-                continue;
-            }
-            const int64_t crossing = floor_divide(rest, reciprocal[k], kCrossingLimit);
-            if (t.a[k] > 0) {
-                from = -crossing > from ? -crossing : from;
-            } else {
-                to = crossing < to ? crossing : to;
-            }
+            if (left ? t.a[k] <= 0 : t.a[k] >= 0) continue;
+            chosen = k;
+            if (nth-- == 0) break;
         }
-        if (from > to) return;
+        return {t.a[chosen], t.b[chosen], t.c[chosen], y};
+    }
+
+    void draw_row(const Triangle& t, int32_t y, int32_t from, int32_t to) const {
         const TriangleRow row = triangle_row(t, y);
-        float *depth = depth_.row(y);
-        uint8_t *bgr = bgr_.row(y);
-        uint8_t *matte = matte_.row(y);
-        for (int32_t x = static_cast<int32_t>(from); x <= static_cast<int32_t>(to); ++x) {
+        float* depth = depth_.row(y);
+        uint8_t* bgr = bgr_.row(y) + 3 * static_cast<std::ptrdiff_t>(from);
+        uint8_t* matte = matte_.row(y);
+        for (int32_t x = from; x <= to; ++x, bgr += 3) {
             const float z = depth_at(t, row, x);
             if (!(z < depth[x])) continue;
             depth[x] = z;
-            shade(t, row, pictures_, x, bgr + 3 * static_cast<std::ptrdiff_t>(x), matte + x);
+            shade(t, row, pictures_, limits_, x, bgr, matte + x);
         }
     }
 
-    static constexpr int64_t kCrossingLimit = 1 << 20;
-
-    const FacePictures &pictures_;
+    FacePictures pictures_;
+    Float4 limits_;
     View<uint8_t> bgr_;
     View<uint8_t> matte_;
     View<float> depth_;
@@ -85,7 +120,7 @@ class Band {
 
 }  // namespace
 
-void raster_face(const FaceMesh &mesh, const FacePictures &pictures, View<const int32_t> triangles,
+void raster_face(const FaceMesh& mesh, const FacePictures& pictures, View<const int32_t> triangles,
                  View<uint8_t> out_bgr, View<uint8_t> out_matte, View<float> depth, int threads) {
     for_bands(out_bgr.height, threads, 16, [&](int32_t first, int32_t last) {
         const Band band(pictures, out_bgr, out_matte, depth, first, last);

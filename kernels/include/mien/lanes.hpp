@@ -38,8 +38,8 @@ MIEN_HD Float4 splat(float a) { return {_mm_set1_ps(a)}; }
 MIEN_HD Float4 add(Float4 a, Float4 b) { return {_mm_add_ps(a.v, b.v)}; }
 MIEN_HD Float4 subtract(Float4 a, Float4 b) { return {_mm_sub_ps(a.v, b.v)}; }
 MIEN_HD Float4 multiply(Float4 a, Float4 b) { return {_mm_mul_ps(a.v, b.v)}; }
-MIEN_HD Float4 clamp(Float4 a, float low, float high) {
-    return {_mm_min_ps(_mm_max_ps(a.v, _mm_set1_ps(low)), _mm_set1_ps(high))};
+MIEN_HD Float4 clamp(Float4 a, Float4 low, Float4 high) {
+    return {_mm_min_ps(_mm_max_ps(a.v, low.v), high.v)};
 }
 MIEN_HD Int4 round_lanes(Float4 a) { return {_mm_cvtps_epi32(a.v)}; }
 MIEN_HD Float4 to_float(Int4 a) { return {_mm_cvtepi32_ps(a.v)}; }
@@ -56,15 +56,21 @@ MIEN_HD int32_t lane3(Int4 a) {
 MIEN_HD float last_lane(Float4 a) {
     return _mm_cvtss_f32(_mm_shuffle_ps(a.v, a.v, _MM_SHUFFLE(3, 3, 3, 3)));
 }
-// a * weight_a + b * weight_b of four bytes each, packed little-endian; weights below 2^15.
-MIEN_HD Int4 weigh_pair(uint32_t a, uint32_t b, int32_t weight_a, int32_t weight_b) {
+// Bilinear mix of four pixels of four bytes each, lowest byte in lane 0, times 2^14; fx and fy
+// are the weights, 0..128, of the right and the lower pixels.
+MIEN_HD Int4 weigh_pixels(uint32_t p00, uint32_t p01, uint32_t p10, uint32_t p11, int32_t fx,
+                          int32_t fy) {
     const __m128i zero = _mm_setzero_si128();
-    const __m128i bytes = _mm_unpacklo_epi8(_mm_cvtsi32_si128(static_cast<int32_t>(a)),
-                                            _mm_cvtsi32_si128(static_cast<int32_t>(b)));
-    const __m128i weights = _mm_set1_epi32(weight_a | (weight_b << 16));
-    return {_mm_madd_epi16(_mm_unpacklo_epi8(bytes, zero), weights)};
+    const __m128i upper = _mm_unpacklo_epi8(_mm_cvtsi32_si128(static_cast<int32_t>(p00)),
+                                            _mm_cvtsi32_si128(static_cast<int32_t>(p01)));
+    const __m128i lower = _mm_unpacklo_epi8(_mm_cvtsi32_si128(static_cast<int32_t>(p10)),
+                                            _mm_cvtsi32_si128(static_cast<int32_t>(p11)));
+    const __m128i across = _mm_set1_epi32((128 - fx) | (fx << 16));
+    const __m128i lower_weights = _mm_mullo_epi16(across, _mm_set1_epi32(fy * 0x10001));
+    const __m128i upper_weights = _mm_sub_epi16(_mm_slli_epi16(across, 7), lower_weights);
+    return {_mm_add_epi32(_mm_madd_epi16(_mm_unpacklo_epi8(upper, zero), upper_weights),
+                          _mm_madd_epi16(_mm_unpacklo_epi8(lower, zero), lower_weights))};
 }
-MIEN_HD Int4 add(Int4 a, Int4 b) { return {_mm_add_epi32(a.v, b.v)}; }
 // Four lanes of 0..255 packed into the bytes of an integer, lane 0 lowest.
 MIEN_HD uint32_t pack_bytes(Int4 a) {
     const __m128i words = _mm_packs_epi32(a.v, a.v);
@@ -91,17 +97,17 @@ MIEN_HD Float4 subtract(Float4 a, Float4 b) {
 MIEN_HD Float4 multiply(Float4 a, Float4 b) {
     return {{a.v[0] * b.v[0], a.v[1] * b.v[1], a.v[2] * b.v[2], a.v[3] * b.v[3]}};
 }
-MIEN_HD Float4 clamp(Float4 a, float low, float high) {
+MIEN_HD Float4 clamp(Float4 a, Float4 low, Float4 high) {
     Float4 out = a;
     for (int i = 0; i < 4; ++i) {
-        const float raised = a.v[i] > low ? a.v[i] : low;  // as maxps: NaN becomes low
-        out.v[i] = raised < high ? raised : high;
+        const float raised = a.v[i] > low.v[i] ? a.v[i] : low.v[i];  // as maxps: NaN becomes low
+        out.v[i] = raised < high.v[i] ? raised : high.v[i];
     }
     return out;
 }
 MIEN_HD Int4 round_lanes(Float4 a) {
-    return {{round_to_int(a.v[0]), round_to_int(a.v[1]), round_to_int(a.v[2]),
-             round_to_int(a.v[3])}};
+    return {
+        {round_to_int(a.v[0]), round_to_int(a.v[1]), round_to_int(a.v[2]), round_to_int(a.v[3])}};
 }
 MIEN_HD Float4 to_float(Int4 a) {
     return {{static_cast<float>(a.v[0]), static_cast<float>(a.v[1]), static_cast<float>(a.v[2]),
@@ -112,16 +118,17 @@ MIEN_HD int32_t lane1(Int4 a) { return a.v[1]; }
 MIEN_HD int32_t lane2(Int4 a) { return a.v[2]; }
 MIEN_HD int32_t lane3(Int4 a) { return a.v[3]; }
 MIEN_HD float last_lane(Float4 a) { return a.v[3]; }
-MIEN_HD Int4 weigh_pair(uint32_t a, uint32_t b, int32_t weight_a, int32_t weight_b) {
+MIEN_HD Int4 weigh_pixels(uint32_t p00, uint32_t p01, uint32_t p10, uint32_t p11, int32_t fx,
+                          int32_t fy) {
     Int4 out{};
     for (int i = 0; i < 4; ++i) {
-        out.v[i] = static_cast<int32_t>((a >> (8 * i)) & 255u) * weight_a +
-                   static_cast<int32_t>((b >> (8 * i)) & 255u) * weight_b;
+        const int32_t a = static_cast<int32_t>((p00 >> (8 * i)) & 255u);
+        const int32_t b = static_cast<int32_t>((p01 >> (8 * i)) & 255u);
+        const int32_t c = static_cast<int32_t>((p10 >> (8 * i)) & 255u);
+        const int32_t d = static_cast<int32_t>((p11 >> (8 * i)) & 255u);
+        out.v[i] = (a * (128 - fx) + b * fx) * (128 - fy) + (c * (128 - fx) + d * fx) * fy;
     }
     return out;
-}
-MIEN_HD Int4 add(Int4 a, Int4 b) {
-    return {{a.v[0] + b.v[0], a.v[1] + b.v[1], a.v[2] + b.v[2], a.v[3] + b.v[3]}};
 }
 MIEN_HD uint32_t pack_bytes(Int4 a) {
     uint32_t out = 0;

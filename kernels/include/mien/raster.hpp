@@ -15,16 +15,16 @@
 namespace mien {
 
 constexpr int32_t kSnap = 256;
-constexpr float kFarthest = 3.0e38f;   // depth of the empty picture
-constexpr float kReach = 32000.0f;     // vertices farther out than this drop their triangle
+constexpr float kFarthest = 3.0e38f;  // depth of the empty picture
+constexpr float kReach = 32000.0f;    // vertices farther out than this drop their triangle
 
 // Everything a face is drawn from. Vertices are frame pixels; the patch starts at (left, top).
 struct FaceMesh {
-    const float *uv;         // (N, 2) 0..1, the texture's edges lie at 0 and 1
-    const float *vertices;   // (N, 3) x, y, depth; nearer is smaller
-    const float *source_xy;  // (N, 2) frame pixels of the performer's own skin
-    const float *gain;       // (N, 3) BGR
-    const float *offset;     // (N, 3) BGR
+    const float* uv;         // (N, 2) 0..1, the texture's edges lie at 0 and 1
+    const float* vertices;   // (N, 3) x, y, depth; nearer is smaller
+    const float* source_xy;  // (N, 2) frame pixels of the performer's own skin
+    const float* gain;       // (N, 3) BGR
+    const float* offset;     // (N, 3) BGR
     int32_t left, top;
 };
 
@@ -32,6 +32,14 @@ struct FacePictures {
     View<const uint8_t> texture;  // BGRA, A = weight of the performer's own pixels
     View<const uint8_t> aux;      // matte
     View<const uint8_t> frame;    // BGR
+
+    // The last pixel's centre of texture and frame, in 1/128 pixel.
+    MIEN_HD Float4 limits() const {
+        return make_lanes(static_cast<float>((texture.width - 1) * kSub),
+                          static_cast<float>((texture.height - 1) * kSub),
+                          static_cast<float>((frame.width - 1) * kSub),
+                          static_cast<float>((frame.height - 1) * kSub));
+    }
 };
 
 // A plane of four attributes over the patch, measured from the triangle's first vertex.
@@ -46,14 +54,14 @@ struct Triangle {
     int32_t y_first, y_last;  // rows that it may touch, not clipped
     float x0, y0;             // first vertex, pixels of the patch
     float z, z_dx, z_dy;
-    Plane4 where;   // texture x, y and source x, y in 1/128 pixel
-    Plane4 gain;    // of B, G, R and weight, over 2^14
+    Plane4 where;  // texture x, y and source x, y in 1/128 pixel
+    Plane4 gain;   // of B, G, R and weight, over 2^14
     Plane4 offset;
 };
 
 MIEN_HD int64_t floor_div_snap(int64_t value) { return value >> 8; }
 
-MIEN_HD Float4 plane_row(const Plane4 &p, Float4 fy) { return add(p.base, multiply(p.dy, fy)); }
+MIEN_HD Float4 plane_row(const Plane4& p, Float4 fy) { return add(p.base, multiply(p.dy, fy)); }
 
 MIEN_HD Plane4 plane_through(Float4 a, Float4 b, Float4 c, float ux, float uy, float vx, float vy) {
     // Solves for the slopes from the values at three corners; (ux, uy) and (vx, vy) already
@@ -66,12 +74,12 @@ MIEN_HD Plane4 plane_through(Float4 a, Float4 b, Float4 c, float ux, float uy, f
 
 // False for a triangle that faces away (its turn in the picture differs from its turn in the
 // texture), has no area, or lies too far out.
-MIEN_HD bool set_up_triangle(const FaceMesh &mesh, const FacePictures &pictures,
-                             const int32_t corner[3], Triangle &t) {
+MIEN_HD bool set_up_triangle(const FaceMesh& mesh, const FacePictures& pictures,
+                             const int32_t corner[3], Triangle& t) {
     float px[3], py[3];
     int64_t sx[3], sy[3];
     for (int k = 0; k < 3; ++k) {
-        const float *v = mesh.vertices + 3 * static_cast<std::ptrdiff_t>(corner[k]);
+        const float* v = mesh.vertices + 3 * static_cast<std::ptrdiff_t>(corner[k]);
         px[k] = v[0] - static_cast<float>(mesh.left);
         py[k] = v[1] - static_cast<float>(mesh.top);
         // Written so that NaN fails too.
@@ -81,10 +89,11 @@ MIEN_HD bool set_up_triangle(const FaceMesh &mesh, const FacePictures &pictures,
     }
     const int64_t area = (sx[1] - sx[0]) * (sy[2] - sy[0]) - (sx[2] - sx[0]) * (sy[1] - sy[0]);
     if (area == 0) return false;
-    const float *uv0 = mesh.uv + 2 * static_cast<std::ptrdiff_t>(corner[0]);
-    const float *uv1 = mesh.uv + 2 * static_cast<std::ptrdiff_t>(corner[1]);
-    const float *uv2 = mesh.uv + 2 * static_cast<std::ptrdiff_t>(corner[2]);
-    const float uv_area = (uv1[0] - uv0[0]) * (uv2[1] - uv0[1]) - (uv2[0] - uv0[0]) * (uv1[1] - uv0[1]);
+    const float* uv0 = mesh.uv + 2 * static_cast<std::ptrdiff_t>(corner[0]);
+    const float* uv1 = mesh.uv + 2 * static_cast<std::ptrdiff_t>(corner[1]);
+    const float* uv2 = mesh.uv + 2 * static_cast<std::ptrdiff_t>(corner[2]);
+    const float uv_area =
+        (uv1[0] - uv0[0]) * (uv2[1] - uv0[1]) - (uv2[0] - uv0[0]) * (uv1[1] - uv0[1]);
     if ((area > 0) != (uv_area > 0.0f)) return false;
 
     const int64_t turn = area > 0 ? 1 : -1;
@@ -125,7 +134,8 @@ MIEN_HD bool set_up_triangle(const FaceMesh &mesh, const FacePictures &pictures,
                               mesh.source_xy[2 * i] * kSub, mesh.source_xy[2 * i + 1] * kSub);
         gain[k] = make_lanes(mesh.gain[3 * i] * kUnweigh, mesh.gain[3 * i + 1] * kUnweigh,
                              mesh.gain[3 * i + 2] * kUnweigh, kUnweigh);
-        offset[k] = make_lanes(mesh.offset[3 * i], mesh.offset[3 * i + 1], mesh.offset[3 * i + 2], 0.0f);
+        offset[k] =
+            make_lanes(mesh.offset[3 * i], mesh.offset[3 * i + 1], mesh.offset[3 * i + 2], 0.0f);
         z[k] = mesh.vertices[3 * i + 2];
     }
     t.where = plane_through(where[0], where[1], where[2], ux, uy, vx, vy);
@@ -143,38 +153,40 @@ struct TriangleRow {
     Float4 where, gain, offset;
 };
 
-MIEN_HD TriangleRow triangle_row(const Triangle &t, int32_t y) {
+MIEN_HD TriangleRow triangle_row(const Triangle& t, int32_t y) {
     const float fy = static_cast<float>(y) - t.y0;
     const Float4 fy4 = splat(fy);
     return {t.z + t.z_dy * fy, plane_row(t.where, fy4), plane_row(t.gain, fy4),
             plane_row(t.offset, fy4)};
 }
 
-MIEN_HD bool covers(const Triangle &t, int32_t x, int32_t y) {
+MIEN_HD bool covers(const Triangle& t, int32_t x, int32_t y) {
     return t.a[0] * x + t.b[0] * y + t.c[0] >= 0 && t.a[1] * x + t.b[1] * y + t.c[1] >= 0 &&
            t.a[2] * x + t.b[2] * y + t.c[2] >= 0;
 }
 
-MIEN_HD float depth_at(const Triangle &t, const TriangleRow &row, int32_t x) {
+MIEN_HD float depth_at(const Triangle& t, const TriangleRow& row, int32_t x) {
     return row.z + t.z_dx * (static_cast<float>(x) - t.x0);
 }
 
 // What the triangle shows at pixel x of the row: three bytes of colour, one of matte.
-MIEN_HD void shade(const Triangle &t, const TriangleRow &row, const FacePictures &pictures,
-                   int32_t x, uint8_t *bgr, uint8_t *matte) {
+MIEN_HD void shade(const Triangle& t, const TriangleRow& row, const FacePictures& pictures,
+                   const Float4& limits, int32_t x, uint8_t* bgr, uint8_t* matte) {
     const Float4 fx = splat(static_cast<float>(x) - t.x0);
-    const Int4 where = round_lanes(add(row.where, multiply(t.where.dx, fx)));
-    const Taps taps = taps_at(lane0(where), lane1(where), pictures.texture.width,
-                              pictures.texture.height);
+    const Int4 where =
+        round_lanes(clamp(add(row.where, multiply(t.where.dx, fx)), splat(0.0f), limits));
+    const Taps taps =
+        taps_inside(lane0(where), lane1(where), pictures.texture.width, pictures.texture.height);
     const Float4 texel = to_float(sample_bgra(pictures.texture, taps));
     const Float4 gain = add(row.gain, multiply(t.gain.dx, fx));
     const Float4 offset = add(row.offset, multiply(t.offset.dx, fx));
-    Float4 colour = clamp(add(multiply(texel, gain), offset), 0.0f, 255.0f);
+    Float4 colour = clamp(add(multiply(texel, gain), offset), splat(0.0f), splat(255.0f));
     const float own = last_lane(colour);
     if (own > 0.0f) {
-        const Taps own_taps = taps_at(lane2(where), lane3(where), pictures.frame.width,
-                                      pictures.frame.height);
-        const Float4 pixel = multiply(to_float(sample_bgr(pictures.frame, own_taps)), splat(kUnweigh));
+        const Taps own_taps =
+            taps_inside(lane2(where), lane3(where), pictures.frame.width, pictures.frame.height);
+        const Float4 pixel =
+            multiply(to_float(sample_bgr(pictures.frame, own_taps)), splat(kUnweigh));
         colour = add(colour, multiply(subtract(pixel, colour), splat(own * (1.0f / 255.0f))));
     }
     const uint32_t bytes = pack_bytes(round_lanes(colour));

@@ -17,15 +17,14 @@ constexpr float kUnweigh = 1.0f / (kSub * kSub);
 struct Taps {
     int32_t x, y;          // first tap
     int32_t right, below;  // steps to the other taps, 0 in a picture one pixel wide or high
-    int32_t fx, fy;        // 0..128
+    int32_t fx, fy;        // weights of the right and lower taps, 0..128
 };
 
-MIEN_HD Taps taps_at(int32_t x128, int32_t y128, int32_t width, int32_t height) {
+// Taps for x128 in 0..(width - 1) * 128 and y128 likewise.
+MIEN_HD Taps taps_inside(int32_t x128, int32_t y128, int32_t width, int32_t height) {
     Taps t{};
     t.right = width > 1 ? 1 : 0;
     t.below = height > 1 ? 1 : 0;
-    x128 = clamp_to(x128, 0, (width - 1) << kSubBits);
-    y128 = clamp_to(y128, 0, (height - 1) << kSubBits);
     t.x = x128 >> kSubBits;
     t.y = y128 >> kSubBits;
     // The last pixel is reached from its neighbour with the full weight.
@@ -36,7 +35,7 @@ MIEN_HD Taps taps_at(int32_t x128, int32_t y128, int32_t width, int32_t height) 
     return t;
 }
 
-MIEN_HD uint32_t load4(const uint8_t *p) {
+MIEN_HD uint32_t load4(const uint8_t* p) {
 #if defined(__CUDA_ARCH__)
     return static_cast<uint32_t>(p[0]) | (static_cast<uint32_t>(p[1]) << 8) |
            (static_cast<uint32_t>(p[2]) << 16) | (static_cast<uint32_t>(p[3]) << 24);
@@ -47,37 +46,33 @@ MIEN_HD uint32_t load4(const uint8_t *p) {
 #endif
 }
 
-MIEN_HD uint32_t load3(const uint8_t *p) {
+MIEN_HD uint32_t load3(const uint8_t* p) {
     return static_cast<uint32_t>(p[0]) | (static_cast<uint32_t>(p[1]) << 8) |
            (static_cast<uint32_t>(p[2]) << 16);
 }
 
-MIEN_HD Int4 weigh_taps(uint32_t p00, uint32_t p01, uint32_t p10, uint32_t p11, const Taps &t) {
-    const int32_t gx = kSub - t.fx;
-    const int32_t gy = kSub - t.fy;
-    return add(weigh_pair(p00, p01, gx * gy, t.fx * gy), weigh_pair(p10, p11, gx * t.fy, t.fx * t.fy));
-}
-
 // Four channels, times 2^14.
-MIEN_HD Int4 sample_bgra(const View<const uint8_t> &picture, const Taps &t) {
-    const uint8_t *top = picture.row(t.y) + 4 * t.x;
-    const uint8_t *bottom = top + t.below * picture.row_stride;
-    return weigh_taps(load4(top), load4(top + 4 * t.right), load4(bottom),
-                      load4(bottom + 4 * t.right), t);
+MIEN_HD Int4 sample_bgra(const View<const uint8_t>& picture, const Taps& t) {
+    const uint8_t* top = picture.row(t.y) + 4 * t.x;
+    const uint8_t* bottom = top + t.below * picture.row_stride;
+    return weigh_pixels(load4(top), load4(top + 4 * t.right), load4(bottom),
+                        load4(bottom + 4 * t.right), t.fx, t.fy);
 }
 
 // Three channels and 0, times 2^14.
-MIEN_HD Int4 sample_bgr(const View<const uint8_t> &picture, const Taps &t) {
-    const uint8_t *top = picture.row(t.y) + 3 * t.x;
-    const uint8_t *bottom = top + t.below * picture.row_stride;
-    return weigh_taps(load3(top), load3(top + 3 * t.right), load3(bottom),
-                      load3(bottom + 3 * t.right), t);
+MIEN_HD Int4 sample_bgr(const View<const uint8_t>& picture, const Taps& t) {
+    const uint8_t* top = picture.row(t.y) + 3 * t.x;
+    const uint8_t* bottom = top + t.below * picture.row_stride;
+    return weigh_pixels(load3(top), load3(top + 3 * t.right), load3(bottom),
+                        load3(bottom + 3 * t.right), t.fx, t.fy);
 }
 
 // One channel, rounded.
-MIEN_HD uint8_t sample_grey(const View<const uint8_t> &picture, const Taps &t) {
-    const uint8_t *top = picture.row(t.y) + t.x;
-    const uint8_t *bottom = top + t.below * picture.row_stride;
+MIEN_HD uint8_t sample_grey(const View<const uint8_t>& picture, const Taps& t) {
+    const uint8_t* top = picture.row(t.y) + t.x;
+    const uint8_t* bottom = top + t.below * picture.row_stride;
+    // Inside a matte everything is the same.
+    if (top[0] == top[t.right] && top[0] == bottom[0] && top[0] == bottom[t.right]) return top[0];
     const int32_t upper = top[0] * (kSub - t.fx) + top[t.right] * t.fx;
     const int32_t lower = bottom[0] * (kSub - t.fx) + bottom[t.right] * t.fx;
     return static_cast<uint8_t>((upper * (kSub - t.fy) + lower * t.fy + kSub * kSub / 2) >>

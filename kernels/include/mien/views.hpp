@@ -10,12 +10,12 @@ namespace mien {
 
 template <typename T>
 struct View {
-    T *data;
+    T* data;
     std::ptrdiff_t row_stride;  // in elements of T
     int32_t height;
     int32_t width;
 
-    MIEN_HD T *row(int32_t y) const { return data + y * row_stride; }
+    MIEN_HD T* row(int32_t y) const { return data + y * row_stride; }
 };
 
 template <typename T>
