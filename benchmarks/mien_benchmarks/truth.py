@@ -82,7 +82,8 @@ class TruthScore:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, rounded."""
-        return _rounded(asdict(self))
+        rounded: dict[str, Any] = _rounded(asdict(self))
+        return rounded
 
 
 def score_clip(
@@ -200,7 +201,7 @@ def _describe_portrait(path: Path, finder: Finder, describer: Describer) -> F32A
 def _oval(landmarks: F32Array, size: tuple[int, int]) -> U8Array:
     """(H, W) uint8, 255 inside the face oval."""
     region = np.zeros(size, np.uint8)
-    cv2.fillPoly(region, [np.round(landmarks[list(FACE_OVAL), :2]).astype(np.int32)], 255)
+    cv2.fillPoly(region, [np.round(landmarks[list(FACE_OVAL), :2]).astype(np.int32)], (255,))
     return region
 
 

@@ -180,8 +180,8 @@ def _mosaic(region: U8Array, rows: int, columns: int) -> U8Array:
     cells = (min(max(columns, 1), width), min(max(rows, 1), height))
     small = cv2.resize(region, cells, interpolation=cv2.INTER_AREA)
     small = cv2.GaussianBlur(small, (3, 3), 0.8, borderType=cv2.BORDER_REPLICATE)
-    smooth: U8Array = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
-    return smooth
+    smooth = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(smooth, np.uint8)
 
 
 def _mean_free_thumbnail(bgr: U8Array) -> F32Array:
@@ -192,4 +192,5 @@ def _mean_free_thumbnail(bgr: U8Array) -> F32Array:
     sample: F32Array = bgr[rows.astype(np.intp)[:, None], columns.astype(np.intp)].astype(
         np.float32
     )
-    return sample - sample.mean(axis=(0, 1), dtype=np.float32)
+    sample -= sample.mean(axis=(0, 1), dtype=np.float32)
+    return sample

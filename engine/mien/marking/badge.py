@@ -77,8 +77,8 @@ def _draw_chip(side: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float
     # Drawn at four times the size: the round ends come out smooth.
     large = np.zeros((height * 4, width * 4), np.uint8)
     radius = height * 2
-    cv2.circle(large, (radius, radius), radius - 2, 255, -1)
-    cv2.circle(large, (width * 4 - radius, radius), radius - 2, 255, -1)
+    cv2.circle(large, (radius, radius), radius - 2, (255,), -1)
+    cv2.circle(large, (width * 4 - radius, radius), radius - 2, (255,), -1)
     large[2:-2, radius : width * 4 - radius] = 255
     chip = cv2.resize(large, (width, height), interpolation=cv2.INTER_AREA)
     chip_opacity = chip.astype(np.float32) / 255.0 * _CHIP_OPACITY

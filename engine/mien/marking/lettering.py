@@ -56,5 +56,5 @@ def text_mask(text: str, height_px: int, *, tracking: float = 0.02) -> U8Array:
         np.maximum(target, letters.sheet[:, first : first + target.shape[1]], out=target)
         x += advance + space
     width_px = max(round(line.shape[1] * height_px / tall), 1)
-    scaled: U8Array = cv2.resize(line, (width_px, height_px), interpolation=cv2.INTER_AREA)
-    return scaled
+    scaled = cv2.resize(line, (width_px, height_px), interpolation=cv2.INTER_AREA)
+    return np.asarray(scaled, np.uint8)

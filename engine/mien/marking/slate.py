@@ -44,4 +44,4 @@ def _card(size: tuple[int, int]) -> U8Array:
         region = card[top : top + text.shape[0], left : left + text.shape[1]]
         alpha = text.astype(np.float32)[..., None] / 255.0
         region += (np.asarray(_TEXT, np.float32) - region) * alpha
-    return np.clip(np.round(card), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.round(card), 0, 255), np.uint8)

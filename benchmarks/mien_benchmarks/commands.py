@@ -1,0 +1,119 @@
+"""``mien bench swap``: the whole loop on this machine, beside a yardstick and the truth."""
+
+from __future__ import annotations
+
+import json as json_format
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from mien.errors import MediaError
+from mien_streamer.cli import options
+from mien_streamer.cli.app import bench_app
+from mien_streamer.cli.console import say, stdout
+from mien_streamer.cli.setup import find_persona
+from mien_streamer.cli.values import parse_size
+from mien_streamer.sinks.partial import PartialFile, write_error
+from rich.table import Table
+
+from mien_benchmarks.swap_speed import BenchSettings, measure_swap
+from mien_benchmarks.swap_truth import measure_truth
+
+
+@bench_app.command(
+    epilog="Examples: [bold]mien bench swap --json swap.json[/bold], "
+    "[bold]mien bench swap --truth DIR[/bold] with clip1_driver.mp4, clip1_gt_face.mp4 and "
+    "source_B.png in DIR"
+)
+def swap(
+    persona: options.PersonaOption = "ada",
+    frames: Annotated[
+        int, typer.Option(min=10, max=1_000_000, help="Frames to measure, after a warm-up.")
+    ] = 300,
+    size: Annotated[str, typer.Option(metavar="WxH", help="Size of the frames.")] = "1280x720",
+    clip: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Clip to run on; the bundled one if none.")
+    ] = None,
+    truth: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Also score against the true swap in this folder."),
+    ] = None,
+    yardstick: Annotated[
+        bool,
+        typer.Option(
+            "--yardstick/--no-yardstick", help="MediaPipe FaceMesh on the same frames, if there."
+        ),
+    ] = True,
+    swapper: options.SwapperOption = "mesh",
+    threads: options.ThreadsOption = 1,
+    json: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write all figures here.")
+    ] = None,
+) -> None:
+    """Measure the swap: times of every stage, memory, likeness to the true swap."""
+    part = PartialFile(json) if json is not None else None
+    try:
+        worn = find_persona(persona)
+        settings = BenchSettings(
+            frames=frames,
+            size=parse_size(size),
+            clip=clip,
+            swapper=swapper,
+            threads=threads,
+            yardstick=yardstick,
+        )
+        result = measure_swap(worn, settings)
+        _show_speed(result)
+        if truth is not None:
+            if not truth.is_dir():
+                raise MediaError(f"no such folder: {truth}", "name the folder of the truth clips")
+            result["truth"] = measure_truth(truth, swapper=swapper, threads=threads)
+            _show_truth(result["truth"])
+        if part is not None:
+            try:
+                text = json_format.dumps(result, indent=2) + "\n"
+                part.path.write_text(text, encoding="utf-8")
+            except OSError as error:
+                raise write_error(part.target, error) from error
+            part.commit()
+            part = None
+    finally:
+        if part is not None:
+            part.discard()
+
+
+def _show_speed(result: dict[str, Any]) -> None:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("ms per frame")
+    for heading in ("p50", "p95", "p99", "max"):
+        table.add_column(heading, justify="right")
+    rows = {**result["stages_ms"], "whole loop": result["total_ms"], **result["yardstick_ms"]}
+    for name, times in rows.items():
+        table.add_row(name, *(f"{times[key]:.2f}" for key in ("p50", "p95", "p99", "max")))
+    stdout.print(table)
+    say(
+        f"{result['fps']:.0f} fps at {result['size']}, face {result['face_px']:.0f} px high, "
+        f"{result['swapped']} of {result['frames']} swapped, "
+        f"peak memory {result['peak_rss_mb']:.0f} MB"
+    )
+    for name, ratio in result["ratio_to_yardstick"].items():
+        say(f"{ratio:.2f} x {name}")
+    say(f"on {result['device']}")
+
+
+def _show_truth(truth: dict[str, Any]) -> None:
+    table = Table(box=None, pad_edge=False)
+    for heading in ("against the truth", "error", "PSNR dB", "descriptor", "motion", "flicker"):
+        table.add_column(heading, justify="left" if heading.startswith("against") else "right")
+    for kind in ("unswapped", "swapped", "truth"):
+        score = truth[kind]
+        table.add_row(
+            kind,
+            f"{score['error']:.2f}",
+            f"{score['psnr_db']:.2f}" if score["psnr_db"] is not None else "-",
+            f"{score['descriptor']:.3f}" if score["descriptor"] is not None else "-",
+            f"{score['motion']:.2f}",
+            f"{score['flicker']:.2f}",
+        )
+    stdout.print(table)
+    say(f"error relative to the unswapped: {truth['relative_error']:.3f}")

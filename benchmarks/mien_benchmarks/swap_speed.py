@@ -1,0 +1,205 @@
+"""The whole loop, frame by frame, beside MediaPipe's FaceMesh on the same frames.
+
+Decoding and encoding are left out: their cost is that of the codec. The yardstick runs
+between the measured frames of one process, so that a noisy machine is noisy for both.
+"""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
+from importlib.resources import as_file, files
+from importlib.util import find_spec
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import cv2
+import numpy as np
+import psutil
+from mien.config import GuardConfig, PipelineConfig, TrackerConfig
+from mien.errors import MediaError
+from mien.personas.persona import Persona
+from mien.pipeline import Pipeline
+from mien.types import Frame, U8Array
+from mien_streamer.cli.report import device, versions
+from mien_streamer.geometry import Geometry, with_geometry
+from mien_streamer.sources import open_source
+
+WARM_UP = 15
+MEMORY_FRAMES = 60
+
+Yardstick = Callable[[U8Array], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchSettings:
+    """What to measure.
+
+    Attributes:
+        frames: how many frames, after the warm-up.
+        size: (width, height).
+        clip: what to run on, over and over; the bundled clip if None.
+        swapper: which swapper.
+        threads: threads of each network.
+        yardstick: run MediaPipe beside it, where it is installed.
+    """
+
+    frames: int = 300
+    size: tuple[int, int] = (1280, 720)
+    clip: Path | None = None
+    swapper: str = "mesh"
+    threads: int = 1
+    yardstick: bool = True
+
+
+def measure_swap(persona: Persona, settings: BenchSettings) -> dict[str, Any]:
+    """All figures of the loop, ready for JSON.
+
+    Raises:
+        MediaError: the clip cannot be used.
+    """
+    config = PipelineConfig(
+        tracker=TrackerConfig(threads=settings.threads), guard=GuardConfig(mode="hold")
+    )
+    with Pipeline.create(config, settings.swapper) as pipeline:
+        pipeline.set_persona(persona, wait=True)
+        # Before the yardstick is loaded, which is as large as mien itself.
+        peak_rss_mb = _peak_memory(pipeline, settings)
+        with ExitStack() as stack:
+            yardsticks = _open_yardsticks(stack) if settings.yardstick else {}
+            samples = _sample(pipeline, settings, yardsticks)
+    stages = {name: _spread(times) for name, times in samples.stages.items()}
+    total = _spread(samples.total)
+    yardstick_ms = {name: _spread(times) for name, times in samples.yardsticks.items()}
+    return {
+        "commit": _commit(),
+        "device": device(),
+        "versions": versions(),
+        "settings": {**asdict(settings), "clip": settings.clip and str(settings.clip)},
+        "persona": persona.name,
+        "size": f"{settings.size[0]}x{settings.size[1]}",
+        "frames": len(samples.total),
+        "swapped": samples.swapped,
+        "face_px": round(float(np.median(samples.faces)), 1) if samples.faces else 0.0,
+        "stages_ms": stages,
+        "total_ms": total,
+        "fps": round(1000.0 / float(np.mean(samples.total)), 2),
+        "peak_rss_mb": round(peak_rss_mb, 1),
+        "yardstick_ms": yardstick_ms,
+        "ratio_to_yardstick": {
+            name: round(total["p50"] / times["p50"], 3) for name, times in yardstick_ms.items()
+        },
+    }
+
+
+class _Samples:
+    def __init__(self, yardsticks: dict[str, Yardstick]) -> None:
+        self.total: list[float] = []
+        self.stages: dict[str, list[float]] = {}
+        self.yardsticks: dict[str, list[float]] = {name: [] for name in yardsticks}
+        self.faces: list[float] = []
+        self.swapped = 0
+
+
+def _sample(
+    pipeline: Pipeline, settings: BenchSettings, yardsticks: dict[str, Yardstick]
+) -> _Samples:
+    samples = _Samples(yardsticks)
+    wanted = settings.frames + WARM_UP
+    for number, frame in enumerate(itertools.islice(_endless(settings), wanted)):
+        rgb = np.asarray(cv2.cvtColor(frame.bgr, cv2.COLOR_BGR2RGB), np.uint8)
+        before = perf_counter()
+        outcome = pipeline.process(frame)
+        spent_ms = (perf_counter() - before) * 1e3
+        yard_ms = {name: _time(yardstick, rgb) for name, yardstick in yardsticks.items()}
+        if number < WARM_UP:
+            continue
+        samples.total.append(spent_ms)
+        samples.swapped += outcome.swapped > 0
+        for name, time_ms in outcome.stage_ms.items():
+            samples.stages.setdefault(name, []).append(time_ms)
+        for name, time_ms in yard_ms.items():
+            samples.yardsticks[name].append(time_ms)
+        samples.faces += [t.box[3] - t.box[1] for t in outcome.tracks if t.is_performer]
+    return samples
+
+
+def _time(yardstick: Yardstick, rgb: U8Array) -> float:
+    before = perf_counter()
+    yardstick(rgb)
+    return (perf_counter() - before) * 1e3
+
+
+def _peak_memory(pipeline: Pipeline, settings: BenchSettings) -> float:
+    process = psutil.Process()
+    peak = 0
+    for frame in itertools.islice(_endless(settings), MEMORY_FRAMES):
+        pipeline.process(frame)
+        peak = max(peak, process.memory_info().rss)
+    return peak / 1e6
+
+
+def _endless(settings: BenchSettings) -> Iterator[Frame]:
+    """The clip forwards, again and again; indices and times go on."""
+    with as_file(files("mien_streamer").joinpath("demo", "driver.mp4")) as bundled:
+        clip = settings.clip or bundled
+        index, offset_ns, last_ns = 0, 0, -1
+        while True:
+            source = with_geometry(open_source(str(clip)), Geometry(size=settings.size))
+            before = index
+            try:
+                for frame in source.frames():
+                    last_ns = frame.pts_ns + offset_ns
+                    yield replace(frame, index=index, pts_ns=last_ns)
+                    index += 1
+            finally:
+                source.close()
+            if index == before:
+                raise MediaError(f"{clip} holds no frame", "choose another clip")
+            offset_ns = last_ns + 33_333_333
+
+
+def _open_yardsticks(stack: ExitStack) -> dict[str, Yardstick]:
+    """MediaPipe's FaceMesh with and without irises; nothing where it is not installed."""
+    if find_spec("mediapipe") is None:
+        return {}
+    import mediapipe
+
+    face_mesh = mediapipe.solutions.face_mesh.FaceMesh
+    opened = {}
+    for name, refine in (("FaceMesh 468", False), ("FaceMesh 478", True)):
+        mesh = stack.enter_context(
+            face_mesh(static_image_mode=False, max_num_faces=1, refine_landmarks=refine)
+        )
+        opened[name] = mesh.process
+    return opened
+
+
+def _spread(times_ms: list[float]) -> dict[str, float]:
+    values = np.asarray(times_ms)
+    p50, p95, p99 = np.percentile(values, (50, 95, 99))
+    largest = values.max()
+    return {
+        name: round(float(value), 3)
+        for name, value in (("p50", p50), ("p95", p95), ("p99", p99), ("max", largest))
+    }
+
+
+def _commit() -> str | None:
+    """The commit of the checkout that this runs from, with a mark if it was changed."""
+    try:
+        done = subprocess.run(
+            ["git", "describe", "--always", "--dirty"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() or None

@@ -1,0 +1,183 @@
+"""One file in, one file out: the work behind ``mien swap`` and ``mien demo``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mien.config import PipelineConfig
+from mien.errors import MediaError
+from mien.marking.metadata import Statement
+from mien.personas.persona import Persona
+from mien.pipeline import Outcome, Pipeline
+from mien.types import Frame
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from mien_streamer.cli.console import say, say_error, say_warning, stderr
+from mien_streamer.cli.report import Tally
+from mien_streamer.cli.setup import find_performer
+from mien_streamer.cli.stopping import stop_on_interrupt
+from mien_streamer.loop import run_offline
+from mien_streamer.run_stats import RunStats
+from mien_streamer.sinks import Sink, open_sink
+from mien_streamer.sources import Source
+
+EXIT_STOPPED = 1
+
+
+class FileRun:
+    """What became of a file, for the last lines on the screen."""
+
+    def __init__(self, stats: RunStats, tally: Tally, *, stopped: bool) -> None:
+        self.stats, self.tally, self.stopped = stats, tally, stopped
+
+    def tell(self, output: Path) -> int:
+        """Says it in a line or two; returns the exit code."""
+        stats = self.stats
+        say(
+            f"{output}: {stats.frames} frames, {self.tally.swapped_frames} swapped, "
+            f"{stats.seconds:.1f} s ({stats.fps:.1f} fps)"
+        )
+        if self.tally.reasons:
+            unswapped = self.tally.reasons.total()
+            how = "were covered by the guard" if stats.guarded else "show the face as it came"
+            say_warning(f"{unswapped} frames {how}: {self.tally.explain()}")
+        if stats.error is not None:
+            say_error(stats.error.what, f"{output} holds all that could be read")
+            return stats.error.exit_code
+        if self.stopped:
+            say_warning(f"stopped early; {output} is whole up to there")
+            return EXIT_STOPPED
+        return 0
+
+
+def swap_file(
+    source: Source,
+    persona: Persona,
+    output: Path,
+    config: PipelineConfig,
+    *,
+    swapper_name: str = "mesh",
+    performer: str | None = None,
+    watch: Callable[[Frame], Callable[[Outcome], None]] | None = None,
+) -> FileRun:
+    """Swaps every frame of a source into a file, with a progress bar.
+
+    Args:
+        source: closed at the end.
+        persona: who is worn.
+        output: where to.
+        config: the engine's settings.
+        swapper_name: which swapper.
+        performer: the only person to swap, or None.
+        watch: sees each frame before it is painted on; what it returns sees the outcome.
+
+    Raises:
+        MediaError: no frame was swapped; nothing was written.
+    """
+    with Pipeline.create(config, swapper_name) as pipeline, stop_on_interrupt() as stop:
+        if performer is not None:
+            pipeline.enrol_performer(find_performer(performer))
+        pipeline.set_persona(persona, wait=True)
+        tally = Tally(_watched(pipeline, watch))
+        sink = _open_sink(output, source, persona, config)
+        checked = _SwappedOrNothing(sink, tally, source.info.name)
+        with _progress(source.info.name) as progress:
+            stats = run_offline(source, tally, checked, progress=progress, stop=stop)
+        return FileRun(stats, tally, stopped=stop.is_set())
+
+
+def _watched(
+    pipeline: Pipeline, watch: Callable[[Frame], Callable[[Outcome], None]] | None
+) -> Callable[[Frame], Outcome]:
+    if watch is None:
+        return pipeline.process
+
+    def process(frame: Frame) -> Outcome:
+        see = watch(frame)
+        outcome = pipeline.process(frame)
+        see(outcome)
+        return outcome
+
+    return process
+
+
+def _open_sink(output: Path, source: Source, persona: Persona, config: PipelineConfig) -> Sink:
+    if not config.mark.metadata:
+        return open_sink(str(output), source.info)
+    statement = Statement.about(persona)
+    return open_sink(str(output), source.info, metadata=statement.container_tags())
+
+
+class _SwappedOrNothing:
+    """A sink that is finished only if a face was swapped: else the output would be bare."""
+
+    def __init__(self, sink: Sink, tally: Tally, name: str) -> None:
+        self._sink, self._tally, self._name = sink, tally, name
+
+    def write(self, frame: Frame) -> None:
+        self._sink.write(frame)
+
+    def close(self) -> None:
+        if self._tally.swapped_frames or not self._tally.reasons:
+            self._sink.close()
+            return
+        self._sink.abort()
+        raise MediaError(
+            f"no face was swapped in {self._name} ({self._tally.explain()}), "
+            "so nothing was written",
+            "use a clip that shows the performer's face, larger or better lit",
+        )
+
+    def abort(self) -> None:
+        self._sink.abort()
+
+
+class _RateColumn(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:5.1f} fps", style="cyan")
+
+
+class _progress:
+    """A bar with ETA and rate on terminals, nothing elsewhere."""
+
+    def __init__(self, name: str) -> None:
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            _RateColumn(),
+            TimeRemainingColumn(),
+            console=stderr,
+            transient=True,
+            disable=not stderr.is_terminal,
+            speed_estimate_period=5.0,
+        )
+        self._task = self._bar.add_task(Path(name).name[:40], total=None)
+        self._shown_s = 0.0
+
+    def __enter__(self) -> Callable[[int, int | None], None]:
+        self._bar.start()
+        return self._show
+
+    def __exit__(self, *exception: Any) -> None:
+        self._bar.stop()
+
+    def _show(self, done: int, expected: int | None) -> None:
+        now_s = time.monotonic()
+        if now_s - self._shown_s > 0.1 or done == expected:
+            self._shown_s = now_s
+            total = max(expected, done) if expected else None
+            self._bar.update(self._task, completed=done, total=total)

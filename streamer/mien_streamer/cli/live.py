@@ -1,0 +1,248 @@
+"""``mien live``: the newest frame, at the source's own pace."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from mien.config import PipelineConfig
+from mien.errors import UsageError
+from mien.marking import draw_slate
+from mien.marking.metadata import Statement
+from mien.personas.persona import Persona
+from mien.pipeline import Pipeline
+from mien.types import U8Array
+from rich.live import Live
+from rich.text import Text
+
+from mien_streamer.cli import options
+from mien_streamer.cli.app import app
+from mien_streamer.cli.config_file import load_set_up
+from mien_streamer.cli.console import say, say_error, say_warning, stderr
+from mien_streamer.cli.report import ReportFile, Tally, build_report
+from mien_streamer.cli.setup import find_performer, find_persona
+from mien_streamer.cli.stage_door import StageDoor
+from mien_streamer.cli.stopping import stop_on_interrupt
+from mien_streamer.cli.values import parse_geometry, parse_size
+from mien_streamer.geometry import with_geometry
+from mien_streamer.loop import LiveStatus, RunStats, run_live
+from mien_streamer.sinks import Sink, open_sink
+from mien_streamer.sources import Source, open_source
+
+CAMERA_SIZE = (1280, 720)
+
+
+@app.command(
+    rich_help_panel="Faces",
+    epilog="Examples: [bold]mien live -p ada[/bold] (window), "
+    "[bold]mien live -p ada --sink virtualcam --mirror[/bold] (OBS, calls), "
+    "[bold]mien live --config show.toml --guard slate[/bold]",
+)
+def live(
+    persona: options.PersonaOption,
+    source: Annotated[
+        str, typer.Option(metavar="SOURCE", help="camera:0, file:PATH (in real time), or a URL.")
+    ] = "camera:0",
+    sink: Annotated[
+        str, typer.Option(metavar="SINK", help="window, virtualcam, file:PATH or null.")
+    ] = "window",
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            help="TOML file with any of these options; flags win.",
+            metavar="FILE",
+            is_eager=True,
+            callback=load_set_up,
+        ),
+    ] = None,
+    likeness: options.LikenessOption = 1.0,
+    tone: options.ToneOption = 0.5,
+    eyes: options.EyesOption = options.Eyes.PERSONA,
+    face: options.FaceOption = None,
+    guard: options.GuardOption = options.Guard.HOLD,
+    hold: Annotated[
+        float,
+        typer.Option(
+            min=0.0,
+            max=60.0,
+            help="Longest time the last good picture is held, seconds.",
+            rich_help_panel=options.SAFETY,
+        ),
+    ] = 0.5,
+    deadline: Annotated[
+        float,
+        typer.Option(
+            min=0.0,
+            max=10_000.0,
+            help="A swap that takes longer counts as failed, ms; 0 = never.",
+            rich_help_panel=options.SAFETY,
+        ),
+    ] = 0.0,
+    performer: options.PerformerOption = None,
+    badge: options.BadgeOption = True,
+    mirror: options.MirrorOption = False,
+    crop: options.CropOption = None,
+    size: options.SizeOption = None,
+    fps: options.FpsOption = None,
+    swapper: options.SwapperOption = "mesh",
+    max_faces: options.MaxFacesOption = 1,
+    threads: options.ThreadsOption = 1,
+    loop: Annotated[
+        bool,
+        typer.Option(
+            "--loop/--no-loop",
+            help="Start a file over when it ends.",
+            rich_help_panel=options.MACHINE,
+        ),
+    ] = False,
+    duration: Annotated[
+        float | None,
+        typer.Option(min=0.0, help="Stop after so many seconds.", rich_help_panel=options.MACHINE),
+    ] = None,
+    report: options.ReportOption = None,
+) -> int:
+    """Swap your face live, from a camera to a virtual camera or a window.
+
+    Frames that come faster than they can be drawn are dropped, never queued. Ctrl-C (or Q
+    in the window) ends it.
+    """
+    settings = {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in locals().items()
+        if name not in ("report", "config")
+    }
+    engine = options.pipeline_config(
+        likeness=likeness,
+        tone=tone,
+        eyes=eyes,
+        guard=guard,
+        badge=badge,
+        max_faces=max_faces,
+        threads=threads,
+        hold_s=hold,
+        deadline_ms=deadline,
+    )
+    if "://" not in source and not source.startswith(("camera", "file:")):
+        raise UsageError(
+            f"{source!r} is no live source", "use camera:0, file:PATH or a URL with --source"
+        )
+    worn = find_persona(persona, face)
+    wanted_performer = find_performer(performer) if performer is not None else None
+    asked = parse_size(size) if size else CAMERA_SIZE
+    opened = open_source(source, size=asked, fps=fps, loop=loop)
+    try:
+        geometry = parse_geometry(opened.info, mirror=mirror, crop=crop, size=size, fps=fps)
+        opened = with_geometry(opened, geometry)
+        with ReportFile(report) as report_file, Pipeline.create(engine, swapper) as pipeline:
+            if wanted_performer is not None:
+                pipeline.enrol_performer(wanted_performer)
+            pipeline.set_persona(worn, wait=True)
+            stats, tally = _run(pipeline, opened, sink, worn, engine, duration)
+            report_file.write(build_report(stats, settings))
+    finally:
+        opened.close()
+    return _tell(stats, tally)
+
+
+def _run(
+    pipeline: Pipeline,
+    source: Source,
+    sink: str,
+    persona: Persona,
+    config: PipelineConfig,
+    duration_s: float | None,
+) -> tuple[RunStats, Tally]:
+    tally = Tally(pipeline.process)
+    with stop_on_interrupt() as stop:
+        door = StageDoor(pipeline, persona, stop, likeness=config.mesh.likeness)
+        opened = _open_sink(sink, source, persona, config, door)
+        timer = threading.Timer(duration_s, stop.set) if duration_s is not None else None
+        if timer is not None:
+            timer.daemon = True
+            timer.start()
+        try:
+            with _StatusLine() as status:
+                stats = run_live(
+                    source,
+                    tally,
+                    opened,
+                    stop=stop,
+                    on_status=status.show,
+                    on_event=lambda event: say_warning(f"the source has {event}"),
+                    idle=_idle_picture(source, config),
+                )
+        finally:
+            if timer is not None:
+                timer.cancel()
+    return stats, tally
+
+
+def _open_sink(
+    spec: str, source: Source, persona: Persona, config: PipelineConfig, door: StageDoor
+) -> Sink:
+    tags = Statement.about(persona).container_tags() if config.mark.metadata else None
+    return open_sink(spec, source.info, metadata=tags, on_action=door.act)
+
+
+class _IdlePicture:
+    """The card, while a source is silent longer than the last picture may be held."""
+
+    def __init__(self, size: tuple[int, int], hold_s: float) -> None:
+        self._size, self._hold_s = size, hold_s
+
+    def __call__(self, silent_s: float) -> U8Array | None:
+        return draw_slate(self._size) if silent_s > self._hold_s else None
+
+
+def _idle_picture(source: Source, config: PipelineConfig) -> _IdlePicture | None:
+    if config.guard.mode == "off":
+        return None
+    size = (source.info.height, source.info.width)
+    return _IdlePicture(size, max(config.guard.hold_s, 1.0))
+
+
+class _StatusLine:
+    """One line that is written over once a second; nothing where no one watches."""
+
+    def __init__(self) -> None:
+        self._live = Live(console=stderr, auto_refresh=False, transient=True)
+
+    def __enter__(self) -> _StatusLine:
+        if stderr.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if stderr.is_terminal:
+            self._live.stop()
+
+    def show(self, status: LiveStatus) -> None:
+        """Shows the last second."""
+        if not stderr.is_terminal:
+            return
+        line = Text.assemble(
+            ("live ", "bold green" if not status.stalled else "bold red"),
+            f"{status.seconds:6.0f} s  ",
+            (f"{status.fps:5.1f} fps", "cyan"),
+            f"  latency {status.p50_ms:.0f}/{status.p95_ms:.0f} ms (p50/p95)",
+            f"  dropped {status.dropped}",
+            (f"  guarded {status.guarded}", "yellow" if status.guarded else "dim"),
+        )
+        self._live.update(line, refresh=True)
+
+
+def _tell(stats: RunStats, tally: Tally) -> int:
+    total = stats.total.summary()
+    say(
+        f"{stats.frames} frames in {stats.seconds:.1f} s ({stats.fps:.1f} fps), "
+        f"{stats.dropped} dropped, {stats.guarded} guarded, "
+        f"latency {total['p50']:.1f} ms p50, {total['p95']:.1f} ms p95"
+    )
+    if tally.reasons:
+        say_warning(f"{tally.reasons.total()} frames without a swap: {tally.explain()}")
+    if stats.error is not None:
+        say_error(stats.error.what, stats.error.hint)
+        return stats.error.exit_code
+    return 0

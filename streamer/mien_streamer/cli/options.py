@@ -1,0 +1,166 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from mien.config import (
+    GuardConfig,
+    GuardMode,
+    MarkConfig,
+    MeshSwapperConfig,
+    PipelineConfig,
+    TrackerConfig,
+)
+
+LOOKS = "Looks"
+SAFETY = "Safety"
+PICTURE = "Picture"
+MACHINE = "Machine"
+
+
+class Guard(StrEnum):
+    """What is shown when the swap fails."""
+
+    HOLD = "hold"
+    BLUR = "blur"
+    SLATE = "slate"
+    OFF = "off"
+
+
+class Eyes(StrEnum):
+    """Whose iris colour is shown."""
+
+    PERFORMER = "performer"
+    PERSONA = "persona"
+
+
+PersonaOption = Annotated[
+    str,
+    typer.Option(
+        "--persona",
+        "-p",
+        metavar="PERSONA",
+        help="A name of the cast or of your library, a .persona file, or a portrait.",
+    ),
+]
+FaceOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Which face of a portrait with several: a number from the left, largest, left, right.",
+        metavar="WHICH",
+        rich_help_panel=LOOKS,
+    ),
+]
+LikenessOption = Annotated[
+    float,
+    typer.Option(
+        min=0.0,
+        max=1.0,
+        help="How much of the persona's shape replaces yours.",
+        rich_help_panel=LOOKS,
+    ),
+]
+ToneOption = Annotated[
+    float,
+    typer.Option(
+        min=0.0,
+        max=1.0,
+        help="Skin tone from yours (0) to the persona's (1).",
+        rich_help_panel=LOOKS,
+    ),
+]
+EyesOption = Annotated[
+    Eyes, typer.Option(help="Whose iris colour is shown.", rich_help_panel=LOOKS)
+]
+SwapperOption = Annotated[
+    str, typer.Option(help="What draws the face.", metavar="NAME", rich_help_panel=MACHINE)
+]
+PerformerOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Swap only this person: a photo, or a persona made of them.",
+        metavar="PHOTO|PERSONA",
+        rich_help_panel=SAFETY,
+    ),
+]
+GuardOption = Annotated[
+    Guard,
+    typer.Option(
+        help="What is shown when the face is lost or the swap fails: the last good picture for "
+        "a moment and then a blur, a blur, a card, or the bare picture.",
+        rich_help_panel=SAFETY,
+    ),
+]
+BadgeOption = Annotated[
+    bool,
+    typer.Option(
+        "--badge/--no-badge", help="The visible 'synthetic' badge.", rich_help_panel=SAFETY
+    ),
+]
+MaxFacesOption = Annotated[
+    int,
+    typer.Option(min=1, max=16, help="Most faces followed at once.", rich_help_panel=MACHINE),
+]
+ThreadsOption = Annotated[
+    int, typer.Option(min=1, max=64, help="Threads of each network.", rich_help_panel=MACHINE)
+]
+ReportOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Write counts and times to this JSON file.", metavar="FILE", rich_help_panel=MACHINE
+    ),
+]
+MirrorOption = Annotated[
+    bool, typer.Option("--mirror/--no-mirror", help="Left to right.", rich_help_panel=PICTURE)
+]
+CropOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Part of the picture: 9:16 (centred) or 640x480+100+50.",
+        metavar="CROP",
+        rich_help_panel=PICTURE,
+    ),
+]
+SizeOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Size of the output, like 1280x720; also asked of a camera.",
+        metavar="WxH",
+        rich_help_panel=PICTURE,
+    ),
+]
+FpsOption = Annotated[
+    float | None,
+    typer.Option(
+        min=0.1,
+        max=1000.0,
+        help="Highest rate of the output; also asked of a camera.",
+        rich_help_panel=PICTURE,
+    ),
+]
+
+
+def pipeline_config(
+    *,
+    likeness: float,
+    tone: float,
+    eyes: Eyes,
+    guard: Guard,
+    badge: bool,
+    max_faces: int,
+    threads: int,
+    hold_s: float = 0.5,
+    deadline_ms: float = 0.0,
+) -> PipelineConfig:
+    """The engine's settings from those of the command line."""
+    mode: GuardMode = guard.value
+    return PipelineConfig(
+        tracker=TrackerConfig(max_faces=max_faces, threads=threads),
+        mesh=MeshSwapperConfig(likeness=likeness, tone=tone, eyes=eyes.value),
+        guard=GuardConfig(mode=mode, hold_s=hold_s, deadline_ms=deadline_ms),
+        mark=MarkConfig(badge=badge),
+    )

@@ -1,0 +1,82 @@
+"""``mien swap``: every frame of a file, as fast as it goes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mien_streamer.cli import options
+from mien_streamer.cli.app import app
+from mien_streamer.cli.file_run import swap_file
+from mien_streamer.cli.report import ReportFile, build_report
+from mien_streamer.cli.setup import find_persona
+from mien_streamer.cli.values import parse_geometry
+from mien_streamer.geometry import with_geometry
+from mien_streamer.sources import open_source
+
+
+@app.command(
+    rich_help_panel="Faces",
+    epilog="Examples: [bold]mien swap clip.mp4 -p ada -o out.mp4[/bold], "
+    "[bold]mien swap photo.jpg -p portrait.png -o swapped.png[/bold], "
+    "[bold]mien swap frames/ -p ada -o swapped/[/bold]",
+)
+def swap(
+    source: Annotated[
+        str, typer.Argument(metavar="INPUT", help="A video, an image or a folder of images.")
+    ],
+    persona: options.PersonaOption,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="OUTPUT", help="What to write: .mp4 .mkv .png .jpg, a folder."
+        ),
+    ],
+    likeness: options.LikenessOption = 1.0,
+    tone: options.ToneOption = 0.5,
+    eyes: options.EyesOption = options.Eyes.PERSONA,
+    face: options.FaceOption = None,
+    guard: options.GuardOption = options.Guard.OFF,
+    performer: options.PerformerOption = None,
+    badge: options.BadgeOption = True,
+    mirror: options.MirrorOption = False,
+    crop: options.CropOption = None,
+    size: options.SizeOption = None,
+    fps: options.FpsOption = None,
+    swapper: options.SwapperOption = "mesh",
+    max_faces: options.MaxFacesOption = 1,
+    threads: options.ThreadsOption = 1,
+    report: options.ReportOption = None,
+) -> int:
+    """Swap the performer's face in a file.
+
+    Audio, timestamps and rotation are kept. The output appears under its name only when it
+    is whole; what was there before stays until then.
+    """
+    settings = {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in locals().items()
+        if name != "report"
+    }
+    config = options.pipeline_config(
+        likeness=likeness,
+        tone=tone,
+        eyes=eyes,
+        guard=guard,
+        badge=badge,
+        max_faces=max_faces,
+        threads=threads,
+    )
+    opened = open_source(source, fps=fps)
+    try:
+        geometry = parse_geometry(opened.info, mirror=mirror, crop=crop, size=size, fps=fps)
+        opened = with_geometry(opened, geometry)
+        with ReportFile(report) as report_file:
+            worn = find_persona(persona, face)
+            run = swap_file(opened, worn, output, config, swapper_name=swapper, performer=performer)
+            report_file.write(build_report(run.stats, settings))
+    finally:
+        opened.close()
+    return run.tell(output)
