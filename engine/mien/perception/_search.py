@@ -75,9 +75,8 @@ class Search:
             found = self._detector.detect_far(image_bgr)
             fresh = self._fresh(found, known, time_s)
         if not fresh and not found and not known:
-            fresh = self._fresh(
-                self._detector.detect_in(image_bgr, self._tiles(image_bgr)), [], time_s
-            )
+            found = self._detector.detect_in(image_bgr, self._tiles(image_bgr))
+            fresh = self._fresh(found, known, time_s)
         self._thorough = False
         return fresh
 

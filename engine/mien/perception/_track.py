@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mien.perception.descriptor import SAME_PERSON, distance
-from mien.perception.roi import Roi
+from mien.perception.roi import RegionKeeper, Roi, roi_from_landmarks
 from mien.perception.smoothing import OneEuro
 from mien.types import F32Array
 
@@ -44,15 +44,30 @@ class Track:
     """
 
     track_id: int
-    roi: Roi
     landmarks: F32Array
     quality: float
+    region: RegionKeeper
     age: int = 0
     identity: Identity | None = None
     smoother: OneEuro = field(default_factory=OneEuro)
     check_at_s: float = 0.0
     interval_s: float = _SOONEST_S
     strikes: int = 0
+
+    @classmethod
+    def at(cls, landmarks: F32Array, quality: float) -> Track:
+        """A track without an id that begins on these landmarks."""
+        return cls(-1, landmarks, quality, RegionKeeper(roi_from_landmarks(landmarks)))
+
+    @property
+    def roi(self) -> Roi:
+        """Where to look for the face in the next frame."""
+        return self.region.roi
+
+    def move_to(self, landmarks: F32Array, quality: float) -> None:
+        """Take the landmarks of the next frame."""
+        self.landmarks, self.quality = landmarks, quality
+        self.region.follow(landmarks)
 
     @property
     def size_px(self) -> float:
@@ -90,6 +105,7 @@ class Lost:
 
     track_id: int
     identity: Identity
+    roi: Roi
     time_s: float
 
 
@@ -98,6 +114,8 @@ class Memory:
 
     _KEEP_S = 30.0
     _KEEP = 16
+    _HERE_S = 0.5
+    _HERE = 0.4
 
     def __init__(self) -> None:
         self._lost: list[Lost] = []
@@ -105,7 +123,7 @@ class Memory:
     def add(self, track: Track, time_s: float) -> None:
         """Remember a track that ended, if it was ever recognised."""
         if track.identity is not None:
-            self._lost.append(Lost(track.track_id, track.identity, time_s))
+            self._lost.append(Lost(track.track_id, track.identity, track.roi, time_s))
             del self._lost[: -self._KEEP]
 
     def recall(self, descriptor: F32Array, time_s: float) -> Lost | None:
@@ -116,6 +134,17 @@ class Memory:
             return None
         self._lost.remove(best)
         return best
+
+    def recall_place(self, roi: Roi, time_s: float) -> Lost | None:
+        """Take out the person who was lost just here, just now.
+
+        For a face turned too far to be recognised; it is checked once it turns back.
+        """
+        for lost in self._lost:
+            if time_s - lost.time_s < self._HERE_S and lost.roi.overlap(roi) > self._HERE:
+                self._lost.remove(lost)
+                return lost
+        return None
 
     def clear(self) -> None:
         """Forget everybody."""

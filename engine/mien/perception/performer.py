@@ -32,6 +32,11 @@ class PerformerLock:
         self._is_new_scene = False
 
     @property
+    def enrolled(self) -> Identity | None:
+        """The enrolled performer."""
+        return self._enrolled
+
+    @property
     def target(self) -> Identity | None:
         """Whom the lock waits for or follows; None when any face may take it."""
         return self._enrolled or self._learned
@@ -66,9 +71,10 @@ class PerformerLock:
                 self._learned = None
         target = self.target
         current = next((t for t in tracks if t.track_id == self._performer_id), None)
-        chosen = (
-            self._largest(tracks, current) if target is None else _best(tracks, target, current)
-        )
+        if target is None:
+            chosen = current or max(tracks, key=lambda track: track.size_px, default=None)
+        else:
+            chosen = _best(tracks, target, current)
         self._performer_id = None if chosen is None else chosen.track_id
         if chosen is not None and target is None and chosen.age >= _SETTLED_FRAMES:
             self._learned = chosen.identity
@@ -77,10 +83,6 @@ class PerformerLock:
     def new_scene(self) -> None:
         """After a cut or seek: unless the learned performer shows again, learn anew."""
         self._is_new_scene = True
-
-    @staticmethod
-    def _largest(tracks: Sequence[Track], current: Track | None) -> Track | None:
-        return current or max(tracks, key=lambda track: track.size_px, default=None)
 
 
 def _best(tracks: Sequence[Track], target: Identity, current: Track | None) -> Track | None:
@@ -91,9 +93,8 @@ def _best(tracks: Sequence[Track], target: Identity, current: Track | None) -> T
         if track.identity is not None
     }
     near = {track_id: value for track_id, value in near.items() if value < SAME_PERSON}
-    best = min(
-        (t for t in tracks if t.track_id in near), key=lambda t: near[t.track_id], default=None
-    )
+    matching = [track for track in tracks if track.track_id in near]
+    best = min(matching, key=lambda track: near[track.track_id], default=None)
     if best is None or current is None or current.track_id not in near:
         return best
     return best if near[best.track_id] < near[current.track_id] - _CLEARLY_BETTER else current

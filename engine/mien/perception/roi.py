@@ -6,7 +6,7 @@ the frame at ``origin + x * k``, without a half-pixel offset.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import atan2, cos, hypot, pi, sin
 
 import numpy as np
@@ -16,6 +16,12 @@ from mien.types import F32Array
 
 _MARGIN = 1.5
 """Side of the region over the long side of the face box (published with the model)."""
+
+_AT_REST, _REST_FRAMES = 0.006, 4
+"""A face is at rest after this many frames that moved less than this share of a region."""
+
+_FAST = 0.03
+"""From this step a frame on, the next step is predicted; below, noise would be amplified."""
 
 _RIGHT_EYE_OUTER, _LEFT_EYE_OUTER = 33, 263
 
@@ -90,3 +96,30 @@ def roi_from_box(
         side=max(width, height, 1.0) * _MARGIN,
         angle_rad=atan2(float(left_eye[1] - right_eye[1]), float(left_eye[0] - right_eye[0])),
     )
+
+
+class RegionKeeper:
+    """Chooses the region for the next frame from the landmarks of this one.
+
+    A face at rest keeps its region, so that resampling adds no jitter; a face that
+    moves fast gets a region ahead of it, because landmarks are drawn towards the
+    region's centre (both measured, docs/perception.md).
+    """
+
+    def __init__(self, roi: Roi) -> None:
+        self.roi = roi
+        self._last = roi
+        self._frames_at_rest = 0
+
+    def follow(self, landmarks: F32Array) -> None:
+        """Set :attr:`roi` for the next frame."""
+        seen = roi_from_landmarks(landmarks)
+        step_x, step_y = seen.x - self._last.x, seen.y - self._last.y
+        self._last = seen
+        speed = hypot(step_x, step_y) / seen.side
+        self._frames_at_rest = self._frames_at_rest + 1 if speed < _AT_REST else 0
+        if speed > _FAST:
+            seen = replace(seen, x=seen.x + step_x, y=seen.y + step_y)
+        close = self.roi.near(seen, shift=0.02, zoom=0.03, turn_rad=0.03)
+        if not close or self._frames_at_rest < _REST_FRAMES:
+            self.roi = seen

@@ -10,9 +10,9 @@ from mien.types import F32Array
 
 # Tuned by tools/measure_tracking.py on noisy still and moving faces; docs/perception.md
 # has the table.
-MIN_CUTOFF_HZ = 1.2
-CUTOFF_PER_SPEED = 25.0
-SPEED_CUTOFF_HZ = 3.0
+MIN_CUTOFF_HZ = 1.0
+CUTOFF_PER_SPEED = 40.0
+SPEED_CUTOFF_HZ = 6.0
 
 _LONGEST_GAP_S = 0.5
 """After a longer gap, or a step back in time, the filter starts afresh."""

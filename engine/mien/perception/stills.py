@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 from mien.perception.detector import Detector
@@ -9,6 +10,13 @@ from mien.perception.landmarks import FACE_BELIEF, Landmarker
 from mien.perception.roi import Roi, roi_from_landmarks
 from mien.perception.views import in_picture
 from mien.types import F32Array, U8Array
+
+_GLANCE_PX = 512
+"""Long side of the reduced picture in which orientations are compared."""
+
+_SURELY_UPRIGHT = 0.85
+_CLEARLY_BETTER = 0.08
+"""Upright faces score 0.87 to 0.95, upside-down ones 0.55 to 0.79 (measured on four)."""
 
 _SAME_FACE = 0.3
 """Regions that overlap more than this are one face found twice."""
@@ -19,8 +27,9 @@ def locate_faces(
 ) -> list[tuple[F32Array, float]]:
     """Landmarks and quality of every face, largest first.
 
-    The picture is searched whole and in tiles; if it shows no face it is tried in its
-    three other orientations, for photos whose orientation was lost.
+    The picture is searched whole and in tiles, in the orientation in which its faces
+    score best: some photos have lost theirs, and an upside-down face is often taken
+    for an upright one, with landmarks that mean nothing.
 
     Args:
         image_bgr: (H, W, 3) uint8.
@@ -30,13 +39,29 @@ def locate_faces(
     Returns:
         (478, 3) float32 in pixels of the picture as given, and 0..1, for each face.
     """
-    for quarter_turns in range(4):
+    for quarter_turns in _orientations(image_bgr, detector):
         turned = np.ascontiguousarray(np.rot90(image_bgr, quarter_turns))
         faces = _locate_upright(turned, detector, landmarker)
         if faces:
             faces = [(turn_back(p, quarter_turns, image_bgr.shape), q) for p, q in faces]
             return sorted(faces, key=lambda face: -roi_from_landmarks(face[0]).side)
     return []
+
+
+def _orientations(image_bgr: U8Array, detector: Detector) -> list[int]:
+    """Quarter turns to try, the likeliest first; upright unless another is clearly better."""
+    height, width = image_bgr.shape[:2]
+    k = min(_GLANCE_PX / max(height, width), 1.0)
+    size = (max(round(width * k), 1), max(round(height * k), 1))
+    small = cv2.resize(image_bgr, size, interpolation=cv2.INTER_AREA)
+    scores = []
+    for turns in range(4):
+        found = detector.detect_near(np.ascontiguousarray(np.rot90(small, turns), np.uint8))
+        scores.append(max((detection.score for detection in found), default=0.0))
+        if scores[0] > _SURELY_UPRIGHT:
+            break
+    scores[0] += _CLEARLY_BETTER
+    return sorted(range(4), key=lambda turns: -scores[turns] if turns < len(scores) else 0.0)
 
 
 def _locate_upright(

@@ -16,7 +16,6 @@ from mien.perception.detector import Detector
 from mien.perception.landmarks import FACE_BELIEF, Landmarker
 from mien.perception.performer import PerformerLock
 from mien.perception.pose import estimate_pose
-from mien.perception.roi import roi_from_landmarks
 from mien.perception.stills import locate_faces
 from mien.perception.views import in_picture, judgeable, shape_change
 from mien.types import F32Array, FaceTrack, Frame, U8Array
@@ -152,11 +151,7 @@ class FaceTracker:
                 continue
             if shape_change(track.landmarks, landmarks) > _SUSPICIOUS_CHANGE:
                 track.doubt()
-            track.landmarks, track.quality = landmarks, quality
-            wanted = roi_from_landmarks(landmarks)
-            # A still face keeps its region, so that resampling adds no jitter.
-            if not track.roi.near(wanted, shift=0.02, zoom=0.03, turn_rad=0.03):
-                track.roi = wanted
+            track.move_to(landmarks, quality)
 
     def _part_overlapping(self, image: U8Array, time_s: float) -> None:
         """Where two tracks ended on one face, keep the one whose face it is."""
@@ -234,11 +229,15 @@ class FaceTracker:
 
     def _begin(self, image: U8Array, landmarks: F32Array, quality: float, time_s: float) -> Track:
         """A new track on these landmarks, under the person's old id if they were here."""
-        track = Track(-1, roi_from_landmarks(landmarks), landmarks, quality)
+        track = Track.at(landmarks, quality)
         if judgeable(landmarks, image):
             descriptor = self._descriptor.describe(image, landmarks)
             track.judge(descriptor, time_s)
             lost = self._memory.recall(descriptor, time_s)
+            if lost is not None:
+                track.track_id, track.identity = lost.track_id, lost.identity
+        else:
+            lost = self._memory.recall_place(track.roi, time_s)
             if lost is not None:
                 track.track_id, track.identity = lost.track_id, lost.identity
         if track.track_id < 0:
@@ -256,7 +255,7 @@ class FaceTracker:
 
     def _numbered(self, image: U8Array, faces: list[tuple[F32Array, float]]) -> list[FaceTrack]:
         chosen = 0
-        target = self._lock.target
+        target = self._lock.enrolled
         if target is not None:
             gaps = [target.distance(self._descriptor.describe(image, p)) for p, _ in faces]
             near = min(range(len(gaps)), key=gaps.__getitem__, default=-1)
