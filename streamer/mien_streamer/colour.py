@@ -20,7 +20,9 @@ from av.video.reformatter import (
     Colorspace,
     ColorTrc,
 )
+
 from mien.types import U8Array
+from mien.yuv import Matrix, Planes, bgr_from_i420, i420_from_bgr
 
 logger = logging.getLogger(__name__)
 
@@ -42,28 +44,36 @@ BT709_FROM_BT2020 = np.array(
 )
 """Linear light, ITU-R BT.2087."""
 
+_BT709_MATRICES = {1, 7}  # BT.709 and SMPTE 240M, which is very close to it
+_BT601_MATRICES = {4, 5, 6}
 _WIDE_MATRICES = {9, 10}
 _HDR_CURVES = {int(ColorTrc.SMPTE2084): "PQ", int(ColorTrc.ARIB_STD_B67): "HLG"}
 
 
-def matrix_of(frame: av.VideoFrame) -> Colorspace:
+def matrix_of(frame: av.VideoFrame) -> Matrix:
     """YCbCr matrix of a decoded picture, guessed from its size when it is not tagged."""
-    tag = frame.colorspace
-    if tag in _WIDE_MATRICES:
-        return Colorspace.BT2020
-    if tag in (5, 6):
-        return Colorspace.ITU601
-    for known in (Colorspace.ITU709, Colorspace.FCC, Colorspace.SMPTE240M):
-        if tag == int(known):
-            return known
-    large = frame.width >= 1280 or frame.height > 576
-    return Colorspace.ITU709 if large else Colorspace.ITU601
+    if frame.colorspace in _BT601_MATRICES:
+        return "bt601"
+    if frame.colorspace in _BT709_MATRICES:
+        return "bt709"
+    return "bt709" if frame.width >= 1280 or frame.height > 576 else "bt601"
 
 
 def range_of(frame: av.VideoFrame) -> ColorRange:
     """Full (JPEG) or limited (MPEG) range of a decoded picture."""
     full = frame.color_range == int(ColorRange.JPEG) or frame.format.name.startswith("yuvj")
     return ColorRange.JPEG if full else ColorRange.MPEG
+
+
+def planes_of(picture: av.VideoFrame) -> Planes:
+    """Views of the planes of a yuv420p picture."""
+    views = [
+        np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)[
+            :, : plane.width
+        ]
+        for plane in picture.planes
+    ]
+    return views[0], views[1], views[2]
 
 
 class BgrConverter:
@@ -76,23 +86,29 @@ class BgrConverter:
         """(H, W, 3) uint8 BGR, BT.709, a fresh contiguous array."""
         if frame.format.is_rgb:
             return _bgr_array(frame.reformat(format="bgr24"))
-        wide = frame.color_trc in _HDR_CURVES or (
-            frame.colorspace in _WIDE_MATRICES
-            and frame.color_primaries in (int(ColorPrimaries.BT2020), 2)
-        )
-        if wide:
+        if frame.color_trc in _HDR_CURVES or frame.colorspace in _WIDE_MATRICES:
             if self._wide is None or self._wide.curve != frame.color_trc:
                 self._wide = _WideGamut(frame.color_trc)
             return self._wide.convert(frame)
-        return _bgr_array(
-            frame.reformat(
-                format="bgr24",
-                src_colorspace=matrix_of(frame),
-                src_color_range=range_of(frame),
-                dst_color_range=ColorRange.JPEG,
-                threads=1,
-            )
-        )
+        return bgr_from_i420(planes_of(_limited_420(frame)), matrix_of(frame))
+
+
+def _limited_420(frame: av.VideoFrame) -> av.VideoFrame:
+    """The picture as 8-bit 4:2:0 of limited range, same matrix; most video is that already.
+
+    Finer chroma is given up here: the output has no more of it anyway.
+    """
+    full = range_of(frame) is ColorRange.JPEG
+    if frame.format.name == "yuv420p" and not full:
+        return frame
+    return frame.reformat(
+        format="yuv420p",
+        src_colorspace=Colorspace.ITU709,
+        dst_colorspace=Colorspace.ITU709,  # the same on both sides: no change of matrix
+        src_color_range=range_of(frame),
+        dst_color_range=ColorRange.MPEG,
+        threads=1,
+    )
 
 
 def _bgr_array(frame: av.VideoFrame) -> U8Array:
@@ -200,13 +216,9 @@ def _roll_off(light: F64Array) -> F64Array:
 
 def yuv420_bt709_from_bgr(frame_bgr: U8Array) -> av.VideoFrame:
     """An encoder picture: yuv420p, BT.709, limited range. Width and height must be even."""
-    picture = av.VideoFrame.from_numpy_buffer(frame_bgr, "bgr24").reformat(
-        format="yuv420p",
-        dst_colorspace=Colorspace.ITU709,
-        src_color_range=ColorRange.JPEG,
-        dst_color_range=ColorRange.MPEG,
-        threads=1,
-    )
+    height, width = frame_bgr.shape[:2]
+    picture = av.VideoFrame(width, height, "yuv420p")
+    i420_from_bgr(frame_bgr, planes_of(picture), "bt709")
     tag_bt709(picture)
     return picture
 

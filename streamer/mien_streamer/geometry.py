@@ -12,9 +12,9 @@ from fractions import Fraction
 
 import cv2
 import numpy as np
+
 from mien.errors import UsageError
 from mien.types import Frame, U8Array
-
 from mien_streamer.sources.source import (
     NS_PER_S,
     ClosingSource,

@@ -16,7 +16,6 @@ from typing import Literal
 
 from mien.errors import MienError
 from mien.types import Frame, U8Array
-
 from mien_streamer.mailbox import Mailbox
 from mien_streamer.run_stats import LatencyHistogram, OutcomeLike, RunStats
 from mien_streamer.sinks.sink import Interactive, Sink

@@ -13,7 +13,6 @@ from collections.abc import Callable
 
 from mien.errors import MienError
 from mien.types import Frame
-
 from mien_streamer.run_stats import OutcomeLike, RunStats
 from mien_streamer.sinks.sink import Sink
 from mien_streamer.sources.source import Source

@@ -10,6 +10,7 @@ import av
 import cv2
 import numpy as np
 from av.sidedata.sidedata import SideDataContainer, Type
+
 from mien.types import U8Array
 
 

@@ -5,18 +5,25 @@ from __future__ import annotations
 import contextlib
 import shutil
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
+
 from mien.errors import OutputError
 from mien.types import Frame, U8Array
-
 from mien_streamer.sinks.partial import PartialFile, refuse_same_file, write_error
 from mien_streamer.sinks.sink import ClosingSink
 from mien_streamer.sources.source import SourceInfo
 
 JPEG_QUALITY = 95
+
+Embed = Callable[[bytes], bytes]
+"""Puts a statement into an encoded picture."""
+
+
+def _as_it_is(image: bytes) -> bytes:
+    return image
 
 
 def encode_image(frame_bgr: U8Array, suffix: str) -> bytes:
@@ -31,8 +38,9 @@ def encode_image(frame_bgr: U8Array, suffix: str) -> bytes:
 class ImageFileSink(ClosingSink):
     """One picture; every further frame replaces the one before it."""
 
-    def __init__(self, path: Path, info: SourceInfo) -> None:
+    def __init__(self, path: Path, info: SourceInfo, *, embed: Embed = _as_it_is) -> None:
         refuse_same_file(info.media or info.name, path)
+        self._embed = embed
         self._part = PartialFile(path)
         self._written = False
         self._done = False
@@ -40,7 +48,8 @@ class ImageFileSink(ClosingSink):
     def write(self, frame: Frame) -> None:
         """Write the picture under its temporary name."""
         try:
-            self._part.path.write_bytes(encode_image(frame.bgr, self._part.target.suffix.lower()))
+            encoded = encode_image(frame.bgr, self._part.target.suffix.lower())
+            self._part.path.write_bytes(self._embed(encoded))
         except OSError as error:
             self.abort()
             raise write_error(self._part.target, error) from error
@@ -73,7 +82,16 @@ class ImageFolderSink(ClosingSink):
     the same name are replaced, others in the folder stay.
     """
 
-    def __init__(self, folder: Path, names: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        info: SourceInfo,
+        names: Sequence[str] = (),
+        *,
+        embed: Embed = _as_it_is,
+    ) -> None:
+        refuse_same_file(info.media or info.name, folder)
+        self._embed = embed
         self._folder = folder
         self._names = list(names)
         self._done = False
@@ -92,7 +110,7 @@ class ImageFolderSink(ClosingSink):
         name = self._names[frame.index] if known else f"frame_{frame.index:06d}.png"
         path = self._part / name
         try:
-            path.write_bytes(encode_image(frame.bgr, path.suffix.lower()))
+            path.write_bytes(self._embed(encode_image(frame.bgr, path.suffix.lower())))
         except OSError as error:
             self.abort()
             raise write_error(self._folder / name, error) from error

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from mien.errors import UsageError
-
 from mien_streamer.controls.hotkeys import Action
 from mien_streamer.sinks.images import ImageFileSink, ImageFolderSink
 from mien_streamer.sinks.sink import NullSink, Sink
@@ -24,6 +23,7 @@ def open_sink(
     metadata: Mapping[str, str] | None = None,
     video: VideoOptions | None = None,
     names: Sequence[str] = (),
+    embed: Callable[[bytes], bytes] = lambda image: image,
     on_action: Callable[[Action], None] = lambda _: None,
 ) -> Sink:
     """An opened sink.
@@ -35,6 +35,7 @@ def open_sink(
         metadata: tags for video files.
         video: how video files are encoded.
         names: file names for an image folder.
+        embed: puts a statement into encoded pictures.
         on_action: told what the keys of a window ask for.
 
     Raises:
@@ -52,11 +53,11 @@ def open_sink(
     path = Path(rest if kind == "file" else spec).expanduser()
     suffix = path.suffix.lower()
     if suffix in IMAGE_SUFFIXES and not path.is_dir():
-        return ImageFileSink(path, info)
+        return ImageFileSink(path, info, embed=embed)
     if suffix in CONTAINERS:
         return VideoFileSink(path, info, options=video, metadata=metadata)
     if not suffix or path.is_dir():
-        return ImageFolderSink(path, names)
+        return ImageFolderSink(path, info, names, embed=embed)
     raise UsageError(
         f"cannot tell what to write from the name {path.name}",
         f"use a video ({' '.join(CONTAINERS)}), a picture (.png .jpg) or a folder",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -14,9 +15,9 @@ import numpy as np
 from av.container import OutputContainer
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 from av.video.stream import VideoStream
+
 from mien.errors import OutputError, UsageError
 from mien.types import Frame, U8Array
-
 from mien_streamer.colour import yuv420_bt709_from_bgr
 from mien_streamer.sinks.audio import AudioTracks
 from mien_streamer.sinks.partial import PartialFile, refuse_same_file, write_error
@@ -28,6 +29,8 @@ logger = logging.getLogger(__name__)
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".ts": "mpegts"}
 """Suffixes written. AVI is left out: it cannot hold a variable frame rate."""
 FALLBACK_FPS = Fraction(30)
+AUDIO_RATE = 48_000
+LARGEST_TIMESCALE = 50_000_000
 PLAIN_KEYS = {"title", "artist", "album", "comment", "copyright", "description", "date", "genre"}
 """Metadata keys that MP4 has boxes of its own for; others need the free-form table."""
 
@@ -128,12 +131,7 @@ class VideoFileSink(ClosingSink):
     def _start(self) -> None:
         assert self._size is not None
         name = CONTAINERS[self._part.target.suffix.lower()]
-        flags = (
-            "+faststart"
-            if PLAIN_KEYS.issuperset(self._metadata)
-            else ("+faststart+use_metadata_tags")
-        )
-        options = {"movflags": flags} if name in ("mp4", "mov") else {}
+        options = self._mp4_options() if name in ("mp4", "mov") else {}
         container = av.open(str(self._part.path), "w", format=name, options=options)
         self._container = container
         container.metadata.update(self._metadata)
@@ -141,6 +139,16 @@ class VideoFileSink(ClosingSink):
         if self._options.audio and self._info.has_audio and self._info.media is not None:
             self._audio = AudioTracks(self._info.media, container, self._info.origin_s)
         container.start_encoding()
+
+    def _mp4_options(self) -> dict[str, str]:
+        flags = "+faststart"
+        if not PLAIN_KEYS.issuperset(self._metadata):
+            flags += "+use_metadata_tags"
+        # A late start of a track is written in units of the whole file, which by default are
+        # milliseconds: too coarse to keep picture and sound exactly where they were.
+        ticks = math.lcm(self._info.time_base.denominator, AUDIO_RATE)
+        exact = ticks if ticks <= LARGEST_TIMESCALE else self._info.time_base.denominator
+        return {"movflags": flags, "movie_timescale": str(min(exact, LARGEST_TIMESCALE))}
 
     def _add_video(self, container: OutputContainer) -> VideoStream:
         assert self._size is not None

@@ -8,9 +8,9 @@ from fractions import Fraction
 
 import cv2
 import numpy as np
+
 from mien.errors import DeviceError, OutputError
 from mien.types import Frame, U8Array
-
 from mien_streamer.sinks.sink import ClosingSink
 from mien_streamer.sinks.video import even_sides
 from mien_streamer.sources.source import SourceInfo

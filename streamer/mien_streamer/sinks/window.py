@@ -11,9 +11,9 @@ from typing import Any
 
 import cv2
 import numpy as np
+
 from mien.errors import DeviceError
 from mien.types import Frame, U8Array
-
 from mien_streamer.controls.hotkeys import CONFIRM_S, HELP_LINES, Action, HotKeys
 from mien_streamer.sinks.sink import ClosingSink
 

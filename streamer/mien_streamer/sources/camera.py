@@ -13,9 +13,9 @@ from typing import Any, Protocol
 
 import cv2
 import numpy as np
+
 from mien.errors import DeviceError
 from mien.types import Frame, U8Array
-
 from mien_streamer.sources.paced import Clock, MonotonicClock
 from mien_streamer.sources.source import NS_PER_S, ClosingSource, SourceInfo
 

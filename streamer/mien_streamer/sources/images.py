@@ -10,9 +10,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+
 from mien.errors import MediaError
 from mien.types import Frame, U8Array
-
 from mien_streamer.sources.source import ClosingSource, SourceInfo, ns_from_ticks
 
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}

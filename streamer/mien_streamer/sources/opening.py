@@ -6,7 +6,6 @@ from fractions import Fraction
 from pathlib import Path
 
 from mien.errors import MediaError
-
 from mien_streamer.sources.images import IMAGE_SUFFIXES, ImageSource
 from mien_streamer.sources.source import Source
 from mien_streamer.sources.video import VideoSource

@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import Protocol
 
 from mien.types import Frame
-
 from mien_streamer.sources.source import NS_PER_S, ClosingSource, Source
 
 MOST_LATE_NS = NS_PER_S

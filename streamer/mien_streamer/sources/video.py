@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Callable, Iterator
 from fractions import Fraction
@@ -12,9 +13,9 @@ import av
 from av.container import InputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
+
 from mien.errors import MediaError
 from mien.types import Frame
-
 from mien_streamer.colour import BgrConverter
 from mien_streamer.orientation import Orientation
 from mien_streamer.sources.source import ClosingSource, SourceInfo, ns_from_ticks
@@ -27,6 +28,8 @@ TS_DISCONT = 0x200
 """AVFMT_TS_DISCONT: the format's clock may start anywhere."""
 FALLBACK_FPS = Fraction(25)
 """Rate of streams that name none and carry no timestamps (FFmpeg's own default)."""
+LOST_END_S = Fraction(1, 2)
+"""Gap between the last frame and the announced end that is worth a word."""
 MAX_DAMAGED_IN_A_ROW = 500
 """Undecodable packets after which a stream is taken for lost."""
 
@@ -118,17 +121,16 @@ class VideoSource(ClosingSource):
         width, height = self._orientation.size(head.width, head.height)
         fps = stream.average_rate or stream.guessed_rate or stream.base_rate
         time_base = stream.time_base or LIVE_FALLBACK
-        duration = None if stream.duration is None else stream.duration * time_base
-        if duration is None and self._container.duration is not None:
-            duration = Fraction(self._container.duration, 1_000_000)
-        count = stream.frames or (round(duration * fps) if duration and fps else None)
+        duration = _duration(stream, time_base)
+        length = duration or Fraction(self._container.duration or 0, 1_000_000)
+        count = stream.frames or (round(length * fps) if fps else 0)
         return SourceInfo(
             name=self._where,
             width=width,
             height=height,
             fps=Fraction(fps) if fps else None,
             frame_count=count or None,
-            is_live="://" in self._where and duration is None,
+            is_live="://" in self._where and not length,
             time_base=time_base,
             origin_s=_origin(self._container, stream),
             duration_s=duration,
@@ -141,7 +143,7 @@ class VideoSource(ClosingSource):
     def _decode(self, container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
         in_a_row = 0
         packets = container.demux(stream)
-        while not self._closing:
+        while not self._closing and in_a_row < MAX_DAMAGED_IN_A_ROW:
             try:
                 packet = next(packets, None)
                 if packet is None:
@@ -153,15 +155,23 @@ class VideoSource(ClosingSource):
                 self.damaged += 1
                 in_a_row += 1
                 logger.debug("%s: undecodable packet: %s", self._where, error)
-                if in_a_row >= MAX_DAMAGED_IN_A_ROW:
-                    return
+                packets = container.demux(stream)  # an iterator that raised is at its end
                 continue
             except (av.error.FFmpegError, OSError) as error:
                 self.damaged += 1
                 logger.warning("%s: reading stopped: %s", self._where, _reason(error))
-                return
+                break
             in_a_row = 0
             yield from pictures
+        if not self._closing:
+            yield from self._remaining(stream)
+
+    def _remaining(self, stream: VideoStream) -> Iterator[av.VideoFrame]:
+        """What the decoder still holds when reading ended without a proper end."""
+        try:
+            yield from stream.decode(None)
+        except av.error.FFmpegError as error:
+            logger.debug("%s: the decoder's rest is lost: %s", self._where, error)
 
     def frames(self) -> Iterator[Frame]:
         """All frames in order; a second call reads the file again from its start."""
@@ -189,24 +199,26 @@ class VideoSource(ClosingSource):
                 pts_ns=ns_from_ticks(ticks, info.time_base, info.origin_s),
             )
             index += 1
-        self._report(index)
+        self._report(index, (last or 0) * info.time_base)
         self._release()
 
     def _with_head(self) -> Iterator[av.VideoFrame]:
         yield self._head
         yield from self._pictures
 
-    def _report(self, delivered: int) -> None:
-        expected = self._stream.frames
+    def _report(self, delivered: int, end_s: Fraction) -> None:
+        if self._closing:
+            return
+        expected, whole = self._stream.frames, self.info.duration_s
         if self.damaged:
-            logger.warning(
-                "%s: %d damaged packets skipped, %d frames read",
-                self._where,
-                self.damaged,
-                delivered,
-            )
-        elif expected and delivered < expected and not self._closing:
-            logger.warning("%s is cut off: %d of %d frames read", self._where, delivered, expected)
+            said = "%s: %d damaged packets skipped, %d frames read"
+            logger.warning(said, self._where, self.damaged, delivered)
+        elif expected and delivered < expected:
+            said = "%s is cut off: %d of %d frames read"
+            logger.warning(said, self._where, delivered, expected)
+        elif not expected and whole is not None and whole - end_s > LOST_END_S:
+            said = "%s is cut off: it ends at %.1f of %.1f s"
+            logger.warning(said, self._where, float(end_s), float(whole))
 
     def close(self) -> None:
         """End :meth:`frames` at the next picture and release the file."""
@@ -233,6 +245,16 @@ def _video_stream(container: InputContainer, where: str) -> VideoStream:
         container.close()
         raise MediaError(f"{where} has no video track", "pass a video, image or folder")
     return max(streams, key=lambda stream: stream.width * stream.height)
+
+
+def _duration(stream: VideoStream, time_base: Fraction) -> Fraction | None:
+    """Length of the video track alone; Matroska keeps it in a tag."""
+    if stream.duration is not None:
+        return stream.duration * time_base
+    tag = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
+    if tag is None:
+        return None
+    return int(tag[1]) * 3600 + int(tag[2]) * 60 + Fraction(tag[3])
 
 
 def _origin(container: InputContainer, stream: VideoStream) -> Fraction:
