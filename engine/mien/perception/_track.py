@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from mien.perception.descriptor import SAME_PERSON, distance
+from mien.perception.descriptor import SAME_PERSON_SAME_DAY, distance
 from mien.perception.roi import RegionKeeper, Roi, roi_from_landmarks
 from mien.perception.smoothing import OneEuro
 from mien.types import F32Array
@@ -20,14 +20,19 @@ _SOONEST_S, _LATEST_S = 0.1, 1.0
 
 @dataclass(slots=True)
 class Identity:
-    """The mean descriptor of one person's first good views."""
+    """The mean descriptor of one person's first good views, and how far it reaches."""
 
     mean: F32Array
     samples: int = 1
+    reach: float = SAME_PERSON_SAME_DAY
 
     def distance(self, descriptor: F32Array) -> float:
         """How far the descriptor lies from this person."""
         return distance(self.mean, descriptor)
+
+    def fits(self, descriptor: F32Array) -> bool:
+        """True when the descriptor is near enough to be this person's."""
+        return self.distance(descriptor) < self.reach
 
     def add(self, descriptor: F32Array) -> None:
         """Take one more view into the mean, up to a few."""
@@ -89,7 +94,7 @@ class Track:
         self.interval_s = min(self.interval_s * 2, _LATEST_S)
         if self.identity is None:
             self.identity = Identity(descriptor)
-        elif self.identity.distance(descriptor) < SAME_PERSON:
+        elif self.identity.fits(descriptor):
             self.identity.add(descriptor)
         else:
             self.strikes += 1
@@ -120,6 +125,10 @@ class Memory:
     def __init__(self) -> None:
         self._lost: list[Lost] = []
 
+    def fits(self, descriptor: F32Array) -> bool:
+        """True when the descriptor is near enough to be this person's."""
+        return self.distance(descriptor) < self.reach
+
     def add(self, track: Track, time_s: float) -> None:
         """Remember a track that ended, if it was ever recognised."""
         if track.identity is not None:
@@ -128,12 +137,14 @@ class Memory:
 
     def recall(self, descriptor: F32Array, time_s: float) -> Lost | None:
         """Take out the person who fits the descriptor best, if any does."""
-        self._lost = [lost for lost in self._lost if time_s - lost.time_s < self._KEEP_S]
-        best = min(self._lost, key=lambda lost: lost.identity.distance(descriptor), default=None)
-        if best is None or best.identity.distance(descriptor) >= SAME_PERSON:
-            return None
-        self._lost.remove(best)
+        best = self._nearest(descriptor, time_s)
+        if best is not None:
+            self._lost.remove(best)
         return best
+
+    def knows(self, descriptor: F32Array, time_s: float) -> bool:
+        """True when :meth:`recall` would find somebody."""
+        return self._nearest(descriptor, time_s) is not None
 
     def recall_place(self, roi: Roi, time_s: float) -> Lost | None:
         """Take out the person who was lost just here, just now.
@@ -146,6 +157,7 @@ class Memory:
                 return lost
         return None
 
-    def clear(self) -> None:
-        """Forget everybody."""
-        self._lost.clear()
+    def _nearest(self, descriptor: F32Array, time_s: float) -> Lost | None:
+        self._lost = [lost for lost in self._lost if time_s - lost.time_s < self._KEEP_S]
+        best = min(self._lost, key=lambda lost: lost.identity.distance(descriptor), default=None)
+        return best if best is not None and best.identity.fits(descriptor) else None

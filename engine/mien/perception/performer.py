@@ -54,14 +54,16 @@ class PerformerLock:
                     f"expected a descriptor of (128,) finite numbers, got {descriptor.shape}; "
                     "make it with FaceDescriptor.describe"
                 )
-        self._enrolled = None if descriptor is None else Identity(descriptor.copy())
+        self._enrolled = (
+            None if descriptor is None else Identity(descriptor.copy(), reach=SAME_PERSON)
+        )
         self._learned = None
         self._performer_id = None
 
     def matches(self, descriptor: F32Array) -> bool:
         """True when the lock knows its person and this is that person."""
         target = self.target
-        return target is not None and target.distance(descriptor) < SAME_PERSON
+        return target is not None and target.fits(descriptor)
 
     def choose(self, tracks: Sequence[Track]) -> Track | None:
         """The performer among the tracks of this frame, if present."""
@@ -92,7 +94,7 @@ def _best(tracks: Sequence[Track], target: Identity, current: Track | None) -> T
         for track in tracks
         if track.identity is not None
     }
-    near = {track_id: value for track_id, value in near.items() if value < SAME_PERSON}
+    near = {track_id: value for track_id, value in near.items() if value < target.reach}
     matching = [track for track in tracks if track.track_id in near]
     best = min(matching, key=lambda track: near[track.track_id], default=None)
     if best is None or current is None or current.track_id not in near:

@@ -11,7 +11,7 @@ from mien.perception._clock import FrameClock
 from mien.perception._search import Search
 from mien.perception._track import Memory, Track
 from mien.perception.cuts import CutDetector
-from mien.perception.descriptor import SAME_PERSON, FaceDescriptor
+from mien.perception.descriptor import FaceDescriptor
 from mien.perception.detector import Detector
 from mien.perception.landmarks import FACE_BELIEF, Landmarker
 from mien.perception.performer import PerformerLock
@@ -207,11 +207,15 @@ class FaceTracker:
         if not due:
             return
         track = min(due, key=lambda candidate: candidate.check_at_s)
+        was_unknown = track.identity is None
         descriptor = self._descriptor.describe(image, track.landmarks)
-        if track.judge(descriptor, time_s):
+        if track.judge(descriptor, time_s) and not (
+            was_unknown and self._memory.knows(descriptor, time_s)
+        ):
             return
-        # Somebody else's face is here now, as when one head passes before another.
-        self._end(track, time_s)
+        # Somebody else's face is here now, as when one head passes before another; or a
+        # face that began too far turned to be recognised turns out to be an old one.
+        self._end(track, time_s, remember=not was_unknown)
         self._tracks.append(self._begin(image, track.landmarks, track.quality, time_s))
 
     def _publish(self, track: Track, is_performer: bool, time_s: float) -> FaceTrack:
@@ -245,9 +249,10 @@ class FaceTracker:
             self._next_id += 1
         return track
 
-    def _end(self, track: Track, time_s: float) -> None:
+    def _end(self, track: Track, time_s: float, *, remember: bool = True) -> None:
         self._tracks.remove(track)
-        self._memory.add(track, time_s)
+        if remember:
+            self._memory.add(track, time_s)
 
     def _end_all(self, time_s: float) -> None:
         for track in list(self._tracks):
@@ -259,7 +264,7 @@ class FaceTracker:
         if target is not None:
             gaps = [target.distance(self._descriptor.describe(image, p)) for p, _ in faces]
             near = min(range(len(gaps)), key=gaps.__getitem__, default=-1)
-            chosen = near if near >= 0 and gaps[near] < SAME_PERSON else -1
+            chosen = near if near >= 0 and gaps[near] < target.reach else -1
         return [
             FaceTrack(
                 track_id=number,
