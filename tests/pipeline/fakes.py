@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
+
 from mien.config import GuardConfig, MarkConfig, PipelineConfig
 from mien.face_mesh import face_mesh
 from mien.guard import Guard
@@ -17,20 +18,20 @@ SIZE = (240, 320)
 PERSONA_BGR = (200, 40, 40)
 
 
-def make_persona(name: str = "ada") -> Persona:
+def make_persona(name: str = "ada", *, side: int = 16, preview: bytes = b"") -> Persona:
     mesh = face_mesh()
     return Persona(
         name=name,
         created="2026-01-01T00:00:00Z",
         consent=Consent(statement="fictional", given_by="fictional"),
-        texture=np.zeros((16, 16, 3), np.uint8),
-        coverage=np.zeros((16, 16), np.uint8),
+        texture=np.zeros((side, side, 3), np.uint8),
+        coverage=np.zeros((side, side), np.uint8),
         shape=mesh.vertices,
         iris_bgr=np.zeros(3, np.float32),
         skin_bgr=np.zeros(3, np.float32),
         descriptor=np.zeros(128, np.float32),
         latents={},
-        preview_jpeg=b"",
+        preview_jpeg=preview,
     )
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+
 from mien.config import GuardConfig
 from mien.guard import Guard, blur_head, blur_picture
 from mien.marking import draw_slate
 from mien.types import Frame
-
 from tests.pipeline.fakes import SIZE, detail, make_frame, make_pipeline, make_track
 
 FROSTED = 6.0

@@ -5,10 +5,10 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+
 from mien.config import MarkConfig
 from mien.marking import COMPOSITE_SYNTHETIC, Marker, Statement, text_mask
 from mien.marking.metadata import find_in_image
-
 from tests.pipeline.fakes import make_frame, make_persona
 
 

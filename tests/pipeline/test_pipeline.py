@@ -8,12 +8,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+
 from mien.config import GuardConfig
 from mien.errors import ModelError
 from mien.marking import draw_slate
 from mien.personas.persona import Persona
 from mien.types import FaceTrack, Frame, Patch
-
 from tests.pipeline.fakes import (
     PERSONA_BGR,
     FakeCompositor,

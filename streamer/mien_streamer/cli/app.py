@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from typing import Annotated
 
 import typer
+
 from mien.marking.metadata import tool_version
 
 _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 100}

@@ -15,8 +15,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
-from mien.errors import MienError
 
+from mien.errors import MienError
 from mien_streamer.cli.report import cpu_name, usable_cores, versions
 from mien_streamer.cli.setup import open_library
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import typer
+
 from mien.errors import InputError, UsageError
 
 _NOT_SETTINGS = {"config", "help"}

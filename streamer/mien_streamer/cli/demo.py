@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+
 from mien.config import PipelineConfig
 from mien.errors import OutputError
 from mien.pipeline import Outcome
 from mien.types import Frame
-
 from mien_streamer.cli import options
 from mien_streamer.cli.app import app
 from mien_streamer.cli.console import say

@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from mien.config import PipelineConfig
-from mien.errors import MediaError
-from mien.marking.metadata import Statement
-from mien.personas.persona import Persona
-from mien.pipeline import Outcome, Pipeline
-from mien.types import Frame
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -24,6 +18,12 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from mien.config import PipelineConfig
+from mien.errors import MediaError
+from mien.marking.metadata import Statement
+from mien.personas.persona import Persona
+from mien.pipeline import Outcome, Pipeline
+from mien.types import Frame
 from mien_streamer.cli.console import say, say_error, say_warning, stderr
 from mien_streamer.cli.report import Tally
 from mien_streamer.cli.setup import find_performer
@@ -70,6 +70,7 @@ def swap_file(
     *,
     swapper_name: str = "mesh",
     performer: str | None = None,
+    names: Sequence[str] = (),
     watch: Callable[[Frame], Callable[[Outcome], None]] | None = None,
 ) -> FileRun:
     """Swaps every frame of a source into a file, with a progress bar.
@@ -81,6 +82,7 @@ def swap_file(
         config: the engine's settings.
         swapper_name: which swapper.
         performer: the only person to swap, or None.
+        names: file names for a folder of images.
         watch: sees each frame before it is painted on; what it returns sees the outcome.
 
     Raises:
@@ -91,7 +93,7 @@ def swap_file(
             pipeline.enrol_performer(find_performer(performer))
         pipeline.set_persona(persona, wait=True)
         tally = Tally(_watched(pipeline, watch))
-        sink = _open_sink(output, source, persona, config)
+        sink = _open_sink(output, source, persona, config, names)
         checked = _SwappedOrNothing(sink, tally, source.info.name)
         with _progress(source.info.name) as progress:
             stats = run_offline(source, tally, checked, progress=progress, stop=stop)
@@ -113,11 +115,23 @@ def _watched(
     return process
 
 
-def _open_sink(output: Path, source: Source, persona: Persona, config: PipelineConfig) -> Sink:
+def _open_sink(
+    output: Path,
+    source: Source,
+    persona: Persona,
+    config: PipelineConfig,
+    names: Sequence[str],
+) -> Sink:
     if not config.mark.metadata:
-        return open_sink(str(output), source.info)
+        return open_sink(str(output), source.info, names=names)
     statement = Statement.about(persona)
-    return open_sink(str(output), source.info, metadata=statement.container_tags())
+    return open_sink(
+        str(output),
+        source.info,
+        metadata=statement.container_tags(),
+        names=names,
+        embed=statement.embed,
+    )
 
 
 class _SwappedOrNothing:

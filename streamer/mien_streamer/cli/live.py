@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.live import Live
+from rich.text import Text
+
 from mien.config import PipelineConfig
 from mien.errors import UsageError
 from mien.marking import draw_slate
@@ -14,9 +17,6 @@ from mien.marking.metadata import Statement
 from mien.personas.persona import Persona
 from mien.pipeline import Pipeline
 from mien.types import U8Array
-from rich.live import Live
-from rich.text import Text
-
 from mien_streamer.cli import options
 from mien_streamer.cli.app import app
 from mien_streamer.cli.config_file import load_set_up
@@ -182,8 +182,16 @@ def _run(
 def _open_sink(
     spec: str, source: Source, persona: Persona, config: PipelineConfig, door: StageDoor
 ) -> Sink:
-    tags = Statement.about(persona).container_tags() if config.mark.metadata else None
-    return open_sink(spec, source.info, metadata=tags, on_action=door.act)
+    if not config.mark.metadata:
+        return open_sink(spec, source.info, on_action=door.act)
+    statement = Statement.about(persona)
+    return open_sink(
+        spec,
+        source.info,
+        metadata=statement.container_tags(),
+        on_action=door.act,
+        embed=statement.embed,
+    )
 
 
 class _IdlePicture:

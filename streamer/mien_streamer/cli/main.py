@@ -8,9 +8,9 @@ import traceback
 from collections.abc import Sequence
 
 import typer
-from mien.errors import MienError
 from rich.logging import RichHandler
 
+from mien.errors import MienError
 from mien_streamer.cli.console import say_error, stderr
 
 EXIT_FAILED = 1

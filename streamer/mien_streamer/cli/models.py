@@ -6,10 +6,10 @@ from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from mien.errors import UsageError
-from mien.models.catalogue import catalogue, model_bytes, model_path
 from rich.table import Table
 
+from mien.errors import UsageError
+from mien.models.catalogue import catalogue, model_bytes, model_path
 from mien_streamer.cli.app import models_app
 from mien_streamer.cli.console import say, say_json, stdout
 

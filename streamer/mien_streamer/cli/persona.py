@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from mien.personas.library import Entry
-from mien.personas.persona import Consent
 from rich.table import Table
 
+from mien.personas.library import Entry
+from mien.personas.persona import Consent
 from mien_streamer.cli.app import persona_app
 from mien_streamer.cli.console import say, say_json, stdout
 from mien_streamer.cli.setup import open_library

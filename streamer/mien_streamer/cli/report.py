@@ -15,7 +15,6 @@ from typing import Any
 from mien.marking.metadata import tool_version
 from mien.pipeline import Outcome
 from mien.types import Frame
-
 from mien_streamer.run_stats import RunStats
 from mien_streamer.sinks.partial import PartialFile, write_error
 

@@ -9,7 +9,6 @@ from mien.errors import PersonaError
 from mien.personas.library import Library, default_root
 from mien.personas.persona import Persona
 from mien.types import F32Array
-
 from mien_streamer.cli.values import parse_face
 
 HOME_VARIABLE = "MIEN_HOME"

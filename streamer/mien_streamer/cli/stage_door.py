@@ -9,7 +9,6 @@ from collections.abc import Callable
 from mien.errors import MienError
 from mien.personas.persona import Persona
 from mien.pipeline import Pipeline
-
 from mien_streamer.cli.setup import open_library
 from mien_streamer.controls.hotkeys import Action
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+
 from mien.marking import text_mask
 from mien.types import U8Array
 

@@ -14,7 +14,7 @@ from mien_streamer.cli.report import ReportFile, build_report
 from mien_streamer.cli.setup import find_persona
 from mien_streamer.cli.values import parse_geometry
 from mien_streamer.geometry import with_geometry
-from mien_streamer.sources import open_source
+from mien_streamer.sources import ImageSource, open_source
 
 
 @app.command(
@@ -70,12 +70,21 @@ def swap(
         threads=threads,
     )
     opened = open_source(source, fps=fps)
+    names = [path.name for path in opened.paths] if isinstance(opened, ImageSource) else []
     try:
         geometry = parse_geometry(opened.info, mirror=mirror, crop=crop, size=size, fps=fps)
         opened = with_geometry(opened, geometry)
         with ReportFile(report) as report_file:
             worn = find_persona(persona, face)
-            run = swap_file(opened, worn, output, config, swapper_name=swapper, performer=performer)
+            run = swap_file(
+                opened,
+                worn,
+                output,
+                config,
+                swapper_name=swapper,
+                performer=performer,
+                names=names,
+            )
             report_file.write(build_report(run.stats, settings))
     finally:
         opened.close()

@@ -9,7 +9,6 @@ from typing import Literal
 
 from mien.errors import UsageError
 from mien.personas.create import Choice
-
 from mien_streamer.geometry import Geometry
 from mien_streamer.sources import SourceInfo
 

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import av
 import typer
+
 from mien.errors import MediaError
 from mien.marking.metadata import Statement, find_in_image
-
 from mien_streamer.cli.app import app
 from mien_streamer.cli.console import say, say_json
 
