@@ -171,11 +171,11 @@ def _forward(
     y = _like(x, height, width, x.dtype)
     codes = _codes_for(x, up_taps, down_taps, down, height, width, record)
     _kernels.filtered_lrelu(
-        x.detach(),
-        y,
-        None if bias is None else bias.detach().contiguous(),
-        up_taps.contiguous(),
-        down_taps.contiguous(),
+        x.detach().numpy(),
+        y.numpy(),
+        None if bias is None else bias.detach().contiguous().numpy(),
+        up_taps.contiguous().numpy(),
+        down_taps.contiguous().numpy(),
         up,
         down,
         pad_y,
@@ -184,7 +184,7 @@ def _forward(
         slope,
         clamp,
         mode=_RECORD if record else _ACTIVATE,
-        codes=codes if record else None,
+        codes=codes.numpy() if record else None,
         threads=torch.get_num_threads(),
     )
     return y, codes
@@ -231,11 +231,11 @@ def _slopes(
 ) -> Tensor:
     y = _like(x, height, width, x.dtype)
     _kernels.filtered_lrelu(
-        x.detach(),
-        y,
+        x.detach().numpy(),
+        y.numpy(),
         None,
-        up_taps.contiguous(),
-        down_taps.contiguous(),
+        up_taps.contiguous().numpy(),
+        down_taps.contiguous().numpy(),
         up,
         down,
         pad_y,
@@ -244,7 +244,7 @@ def _slopes(
         slope,
         -1.0,
         mode=_REPLAY,
-        codes=codes,
+        codes=codes.numpy(),
         codes_y=codes_y,
         codes_x=codes_x,
         threads=torch.get_num_threads(),
@@ -254,7 +254,20 @@ def _slopes(
 
 @_slopes.register_fake
 def _(  # type: ignore[no-untyped-def]
-    x, codes, up_taps, down_taps, up, down, pad_y, pad_x, height, width, gain, slope, codes_y, codes_x
+    x,
+    codes,
+    up_taps,
+    down_taps,
+    up,
+    down,
+    pad_y,
+    pad_x,
+    height,
+    width,
+    gain,
+    slope,
+    codes_y,
+    codes_x,
 ):
     return _like(x, height, width, x.dtype)
 

@@ -1,0 +1,187 @@
+"""Compiling an ONNX file into a TensorRT engine.
+
+Works with TensorRT 10 and 11 alike: the network is strongly typed, so its precision is what
+stands in the ONNX file. On 10 that is a flag; 11 knows nothing else.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mien.errors import MissingError, ModelError
+from mien.inference.engine_cache import write_atomically
+
+logger = logging.getLogger(__name__)
+
+OLDEST_MAJOR = 10
+
+Progress = Callable[[str, int, int], None]
+"""Called with a phase's name, its steps done and its steps in all."""
+
+
+def require_tensorrt() -> Any:
+    """The ``tensorrt`` module.
+
+    Raises:
+        MissingError: it is not installed, incomplete or older than 10.
+    """
+    hint = 'pip install "mien[gpu]"'
+    try:
+        import tensorrt
+    except Exception as error:  # its import loads libnvinfer and fails in many ways
+        raise MissingError(f"TensorRT cannot be imported: {error}", hint) from error
+    # A folder of type stubs named tensorrt imports as an empty module.
+    version = getattr(tensorrt, "__version__", None)
+    if version is None or not hasattr(tensorrt, "Runtime"):
+        raise MissingError("TensorRT is not installed", hint)
+    if int(version.split(".")[0]) < OLDEST_MAJOR:
+        raise MissingError(f"TensorRT {version} is too old; 10 is the oldest that works", hint)
+    return tensorrt
+
+
+def make_logger(trt: Any) -> Any:
+    """A TensorRT logger that writes to Python's and remembers the errors in ``.errors``."""
+    levels = {
+        trt.ILogger.Severity.INTERNAL_ERROR: logging.ERROR,
+        trt.ILogger.Severity.ERROR: logging.ERROR,
+        trt.ILogger.Severity.WARNING: logging.INFO,  # mostly advice
+        trt.ILogger.Severity.INFO: logging.DEBUG,
+        trt.ILogger.Severity.VERBOSE: logging.NOTSET,
+    }
+
+    class _Logger(trt.ILogger):  # type: ignore[misc]
+        def __init__(self) -> None:
+            trt.ILogger.__init__(self)
+            self.errors: list[str] = []
+
+        def log(self, severity: Any, msg: str) -> None:
+            level = levels.get(severity, logging.DEBUG)
+            if level == logging.ERROR:
+                self.errors.append(msg)
+            if level > logging.NOTSET:
+                logger.log(min(level, logging.WARNING), "TensorRT: %s", msg)
+
+    return _Logger()
+
+
+def _make_monitor(trt: Any, progress: Progress) -> Any:
+    class _Monitor(trt.IProgressMonitor):  # type: ignore[misc]
+        """Called from threads of TensorRT. Returning False stops the build."""
+
+        def __init__(self) -> None:
+            trt.IProgressMonitor.__init__(self)
+            self.steps: dict[str, int] = {}
+            self.stopped_by: BaseException | None = None
+
+        def phase_start(self, phase_name: str, parent_phase: str, num_steps: int) -> None:
+            self.steps[phase_name] = num_steps
+            self._tell(phase_name, 0, num_steps)
+
+        def step_complete(self, phase_name: str, step: int) -> bool:
+            return self._tell(phase_name, step + 1, self.steps.get(phase_name, step + 1))
+
+        def phase_finish(self, phase_name: str) -> None:
+            total = self.steps.pop(phase_name, 0)
+            self._tell(phase_name, total, total)
+
+        def _tell(self, name: str, done: int, total: int) -> bool:
+            # An exception must not travel through TensorRT: keep it and ask for a stop.
+            if self.stopped_by is None:
+                try:
+                    progress(name, done, total)
+                except BaseException as error:
+                    self.stopped_by = error
+            return self.stopped_by is None
+
+    return _Monitor()
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """A compiled engine and how long that took."""
+
+    engine: bytes
+    seconds: float
+
+
+def build_engine(
+    trt: Any,
+    onnx_path: Path,
+    *,
+    level: int = 3,
+    progress: Progress | None = None,
+    timing_cache: Path | None = None,
+    workspace_bytes: int = 4 << 30,
+) -> Build:
+    """Compiles an ONNX file for the current GPU.
+
+    Args:
+        trt: the ``tensorrt`` module.
+        onnx_path: static shapes, precision in the graph.
+        level: 0..5; more search, longer build, maybe a faster engine.
+        progress: told about every step; an exception it raises stops the build and comes out.
+        timing_cache: kernel times measured before, used and updated.
+        workspace_bytes: most scratch memory a kernel may ask for.
+
+    Raises:
+        ModelError: TensorRT cannot parse or build it; its own words are in the message.
+    """
+    start = time.perf_counter()
+    log = make_logger(trt)
+    builder = trt.Builder(log)
+    network = builder.create_network(_network_flags(trt))
+    parser = trt.OnnxParser(network, log)
+    if not parser.parse_from_file(str(onnx_path)):
+        said = [parser.get_error(i).desc() for i in range(parser.num_errors)]
+        raise ModelError(
+            f"TensorRT cannot read {onnx_path.name}: {_first(said or log.errors)}",
+            "export it again, or use the onnxruntime runner",
+        )
+    config = builder.create_builder_config()
+    config.builder_optimization_level = level
+    config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, workspace_bytes)
+    monitor = None
+    if progress is not None:
+        monitor = _make_monitor(trt, progress)
+        config.progress_monitor = monitor
+    times = _use_timing_cache(config, timing_cache)
+    plan = builder.build_serialized_network(network, config)
+    if monitor is not None and monitor.stopped_by is not None:
+        raise monitor.stopped_by
+    if plan is None:
+        raise ModelError(
+            f"TensorRT could not build {onnx_path.name}: {_first(log.errors)}",
+            "try another precision, a lower optimisation level, or the onnxruntime runner",
+        )
+    if timing_cache is not None and times is not None:
+        write_atomically(timing_cache, bytes(memoryview(times.serialize())))
+    return Build(bytes(memoryview(plan)), time.perf_counter() - start)
+
+
+def _network_flags(trt: Any) -> int:
+    flag = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
+    return 0 if flag is None else 1 << int(flag)
+
+
+def _use_timing_cache(config: Any, path: Path | None) -> Any:
+    if path is None:
+        return None
+    try:
+        known = path.read_bytes()
+    except OSError:
+        known = b""
+    times = config.create_timing_cache(known)
+    if times is None or not config.set_timing_cache(times, ignore_mismatch=False):
+        logger.info("%s was measured elsewhere; measuring anew", path.name)
+        times = config.create_timing_cache(b"")
+        config.set_timing_cache(times, ignore_mismatch=False)
+    return times
+
+
+def _first(messages: list[str]) -> str:
+    return " ".join(messages[0].split()) if messages else "it gives no reason"
