@@ -119,8 +119,8 @@ def score_clip(
     region: U8Array | None = None
     frames = 0
     with (
-        open_source(str(folder / driver)) as driver_source,  # type: ignore[attr-defined]
-        open_source(str(folder / true_swap)) as true_source,  # type: ignore[attr-defined]
+        open_source(str(folder / driver)) as driver_source,
+        open_source(str(folder / true_swap)) as true_source,
     ):
         pairs = zip(driver_source.frames(), true_source.frames(), strict=False)
         for frame, true_frame in pairs:

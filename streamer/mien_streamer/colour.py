@@ -14,6 +14,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 from av.filter import Graph
+from av.video.plane import VideoPlane
 from av.video.reformatter import (
     ColorPrimaries,
     ColorRange,
@@ -67,13 +68,13 @@ def range_of(frame: av.VideoFrame) -> ColorRange:
 
 def planes_of(picture: av.VideoFrame) -> Planes:
     """Views of the planes of a yuv420p picture."""
-    views = [
-        np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)[
-            :, : plane.width
-        ]
-        for plane in picture.planes
-    ]
-    return views[0], views[1], views[2]
+    y, u, v = (_plane_view(plane) for plane in picture.planes)
+    return y, u, v
+
+
+def _plane_view(plane: VideoPlane) -> U8Array:
+    rows = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)
+    return rows[:, : plane.width]
 
 
 class BgrConverter:

@@ -13,6 +13,7 @@ import av
 import numpy as np
 
 from mien.types import Frame, U8Array
+from mien_streamer.sinks.sink import ClosingSink
 from mien_streamer.sources.source import NS_PER_S, ClosingSource, SourceInfo
 
 
@@ -158,7 +159,7 @@ class MadeSource(ClosingSource):
         self.closed = True
 
 
-class ListSink:
+class ListSink(ClosingSink):
     """Keeps the indices of what it gets."""
 
     def __init__(self, *, fail_at: int | None = None, error: Exception | None = None) -> None:

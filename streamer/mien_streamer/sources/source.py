@@ -76,6 +76,17 @@ class Source(Protocol):
     def close(self) -> None:
         """Release the device or file. Safe to call twice."""
 
+    def __enter__(self) -> Self:
+        """The source itself."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the source."""
+
 
 class ClosingSource:
     """``with`` support for sources."""
