@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import cv2
 import numpy as np
 
 from mien.personas import Consent, Persona
+from mien.personas.enrolment import EnrolledFace
 from mien.types import F32Array, FaceTrack, HeadPose, U8Array
 
 CONSENT = Consent(statement="I agree to the use of my face in this show.", given_by="Kim Lee")
@@ -84,26 +85,20 @@ class FakeDescriber:
         return np.full(128, image_bgr[0, 0, 0] / 255, np.float32)
 
 
-@dataclass(frozen=True)
-class FakeEnrolled:
-    texture: U8Array
-    coverage: U8Array
-    shape: F32Array
-    iris_bgr: F32Array
-    skin_bgr: F32Array
-
-
 class FakeEnroller:
     """Keeps what it was called with."""
 
     def __init__(self) -> None:
-        self.landmarks: list[F32Array] = []
+        self.faces: list[FaceTrack] = []
 
-    def __call__(
-        self, photos: Sequence[U8Array], landmarks: Sequence[F32Array]
-    ) -> FakeEnrolled:
-        self.landmarks = list(landmarks)
+    def __call__(self, photos: Sequence[U8Array], faces: Sequence[FaceTrack]) -> EnrolledFace:
+        assert len(photos) == len(faces)
+        self.faces = list(faces)
         model = make_persona()
-        return FakeEnrolled(
-            model.texture, model.coverage, model.shape, model.iris_bgr, model.skin_bgr
+        return EnrolledFace(
+            texture=model.texture,
+            coverage=model.coverage,
+            shape=model.shape,
+            iris_bgr=model.iris_bgr,
+            skin_bgr=model.skin_bgr,
         )

@@ -20,12 +20,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save as pack_tensors
+from tests.personas.fakes import assert_same, make_persona, preview_jpeg
 
 from mien.errors import OutputError, PersonaError
 from mien.personas import Consent, load_persona, read_persona_file, save_persona
 from mien.personas.format import pack_persona, unpack_persona
 from mien.personas.signing import new_private_key
-from tests.personas.fakes import assert_same, make_persona, preview_jpeg
 
 VALID = pack_persona(make_persona())
 

@@ -119,7 +119,7 @@ def _knot(person: Person, vertices: F32, head: Head) -> Tresses:
     """A ball of hair on the crown."""
     skin = vertices[head.vertex_material == SKIN]
     crown = skin[:, 1].max()
-    centre = np.array([0.0, crown + 0.22, -0.15])
+    centre = np.array([0.0, crown + 0.13, -0.20])
     rows, columns = 40, 80
     latitude = np.linspace(-np.pi / 2, np.pi / 2, rows)[:, None]
     longitude = np.linspace(0, 2 * np.pi, columns)[None, :]
@@ -132,7 +132,7 @@ def _knot(person: Person, vertices: F32, head: Head) -> Tresses:
         axis=-1,
     )
     swirl = 1 + 0.035 * np.sin(9 * longitude + 5 * latitude)
-    spread = centre + outward * np.array([0.40, 0.33, 0.40]) * swirl[..., None]
+    spread = centre + outward * np.array([0.32, 0.27, 0.32]) * swirl[..., None]
     # Looked up where the strand map shows hair, at the back of the head.
     rest = np.stack(
         [np.sin(longitude + 4 * latitude) * 0.9, 7.2 + 0.5 * outward[..., 1],

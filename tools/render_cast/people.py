@@ -64,12 +64,12 @@ CAST: tuple[Person, ...] = (
             **_SOFT, "head-invertedtriangular": 0.5, "nose-point-up": 0.5,
             "mouth-scale-horiz-incr": 0.3,
         },
-        hair_length=0.15, freckles=1.0, liner=0.4, brow_density=0.8, brow_thickness=0.7,
+        hair_length=0.15, freckles=1.5, liner=0.4, brow_density=0.8, brow_thickness=0.7,
         brow_arch=1.1,
     ),
     Person(
         name="kai", seed=501, male=1.0, age=0.52, ancestry={"asian": 0.6, "caucasian": 0.4},
-        skin_tone=0.32, hair="black", iris="brown", shirt="coal", beard=0.25, brow_thickness=1.3,
+        skin_tone=0.32, hair="black", iris="brown", shirt="coal", beard=0.25, brow_thickness=1.0,
         features={
             "head-square": 0.4, "chin-width-incr": 0.3, "l-cheek-bones-incr": 0.4,
             "chin-prominent-incr": 0.3, "nose-greek-incr": 0.2,
@@ -77,7 +77,7 @@ CAST: tuple[Person, ...] = (
     ),
     Person(
         name="bram", seed=502, male=1.0, age=0.62, ancestry={"caucasian": 1.0}, skin_tone=0.14,
-        hair="brown", iris="blue", shirt="navy", weight=0.55, beard=0.9, brow_thickness=1.2,
+        hair="brown", iris="blue", shirt="navy", weight=0.55, beard=0.9, brow_thickness=0.95,
         features={
             "head-rectangular": 0.5, "chin-cleft-incr": 0.6, "chin-prominent-incr": 0.5,
             "nose-hump-incr": 0.5, "nose-scale-vert-incr": 0.3,
@@ -94,7 +94,7 @@ CAST: tuple[Person, ...] = (
     Person(
         name="rafael", seed=505, male=1.0, age=0.8, ancestry={"caucasian": 0.7, "asian": 0.3},
         skin_tone=0.35, hair="grey", iris="brown", shirt="wine", weight=0.6, beard=0.6,
-        hairline=8.10, brow_thickness=1.1,
+        hairline=8.10, brow_thickness=0.85,
         features={
             "head-square": 0.4, "l-cheek-volume-incr": 0.4, "nose-volume-incr": 0.5,
             "mouth-upperlip-volume-decr": 0.3,

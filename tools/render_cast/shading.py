@@ -114,7 +114,7 @@ def _lit_share(px, py, pz, shadow, axes, centre, scale):  # type: ignore[no-unty
 @njit(parallel=True, fastmath=True, cache=True)
 def shade(
     triangle_at, weights, triangles, material, level, vertices, normals, rest, attributes,
-    layers, colours, eye_point, key_dir, key, sky, ground, fill_dir, fill,
+    layers, colours, eye_point, key_dir, key, sky, ground, fill_dir, fill, shine,
     shadow, shadow_axes, shadow_centre, shadow_scale, out,
 ):  # type: ignore[no-untyped-def]  # fmt: skip
     """Write linear RGB and coverage of every visible sample into ``out`` (H, W, 4)."""
@@ -191,7 +191,7 @@ def shade(
                 else:
                     r, g = _look_up(layers, u, v, 0), _look_up(layers, u, v, 1)
                     bl = _look_up(layers, u, v, 2)
-                    gloss = _look_up(layers, u, v, 5)
+                    gloss = _look_up(layers, u, v, 5) * shine
                     lips = q0 * attributes[a, 1] + q1 * attributes[b, 1] + q2 * attributes[c, 1]
                     mouth = q0 * attributes[a, 2] + q1 * attributes[b, 2] + q2 * attributes[c, 2]
                     rim = q0 * attributes[a, 3] + q1 * attributes[b, 3] + q2 * attributes[c, 3]

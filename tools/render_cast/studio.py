@@ -33,7 +33,7 @@ _SHADOW_SIZE, _SHADOW_SPAN = 2048, 5.0
 _BANDS = 6
 # Eye height sits this far below the picture's middle, decimetres.
 _HEADROOM = 0.22
-_DISTANCE, _FOCAL = 14.0, 3.95
+_DISTANCE, _FOCAL = 14.0, 4.6
 _BACKDROP_TOP, _BACKDROP_BOTTOM = np.array([0.30, 0.31, 0.34]), np.array([0.12, 0.125, 0.14])
 
 
@@ -63,7 +63,10 @@ class Camera:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Light:
-    """A key light that casts shadows, a fill light, sky and ground; linear RGB."""
+    """A key light that casts shadows, a fill light, sky and ground; linear RGB.
+
+    ``shine`` scales the skin's highlights, as a polariser does before the lens.
+    """
 
     key_direction: F32
     key: F32
@@ -71,6 +74,7 @@ class Light:
     fill: F32
     sky: F32
     ground: F32
+    shine: float
 
 
 def soft_frontal_light() -> Light:
@@ -82,6 +86,7 @@ def soft_frontal_light() -> Light:
         fill=np.array([0.34, 0.34, 0.345], np.float32),
         sky=np.array([0.52, 0.53, 0.55], np.float32),
         ground=np.array([0.40, 0.385, 0.37], np.float32),
+        shine=0.5,
     )
 
 
@@ -180,7 +185,7 @@ def _render(
     shade(
         triangle_at, weights, triangles, material, level, vertices, normals, rest, attributes,
         sitter.maps.layers, sitter.colours, camera.position, light.key_direction, light.key,
-        light.sky, light.ground, light.fill_direction, light.fill, shadow, axes,
+        light.sky, light.ground, light.fill_direction, light.fill, light.shine, shadow, axes,
         centre.astype(np.float32), scale, out,
     )  # fmt: skip
     out = cv2.resize(out, (size, size), interpolation=cv2.INTER_AREA).astype(np.float32)

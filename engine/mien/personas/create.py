@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 
 from mien.errors import PersonaError, PhotoError
+from mien.personas.enrolment import EnrolledFace, enrol
 from mien.personas.persona import Consent, Persona
 from mien.personas.photos import read_photo
 from mien.personas.validation import check_consent, check_name, check_persona
@@ -54,33 +55,10 @@ class FaceDescriber(Protocol):
     def describe(self, image_bgr: U8Array, landmarks: F32Array) -> F32Array: ...
 
 
-class EnrolledFace(Protocol):
-    """What enrolment makes; the fields are those of :class:`Persona`."""
-
-    @property
-    def texture(self) -> U8Array: ...
-    @property
-    def coverage(self) -> U8Array: ...
-    @property
-    def shape(self) -> F32Array: ...
-    @property
-    def iris_bgr(self) -> F32Array: ...
-    @property
-    def skin_bgr(self) -> F32Array: ...
-
-
 class Enroller(Protocol):
-    """Turns photos and their landmarks into what the swappers need of a face."""
+    """Turns photos and the face in each into what the swappers need of a face."""
 
-    def __call__(
-        self, photos: Sequence[U8Array], landmarks: Sequence[F32Array]
-    ) -> EnrolledFace: ...
-
-
-def _default_enroller() -> Enroller:
-    from mien.personas.enrolment import enrol
-
-    return enrol
+    def __call__(self, photos: Sequence[U8Array], faces: Sequence[FaceTrack]) -> EnrolledFace: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +80,7 @@ def create_persona(
     descriptor: FaceDescriber,
     choose: Choice | None = None,
     created: str | None = None,
-    enroller: Enroller | None = None,
+    enroller: Enroller = enrol,
 ) -> Persona:
     """A persona made of one or more photos of the same person.
 
@@ -132,9 +110,9 @@ def create_persona(
         for path in photo_paths
     ]
     _check_same_person(portraits)
-    face = (enroller or _default_enroller())(
+    face = enroller(
         [portrait.image_bgr for portrait in portraits],
-        [portrait.face.landmarks for portrait in portraits],
+        [portrait.face for portrait in portraits],
     )
     persona = Persona(
         name=name,
@@ -159,7 +137,7 @@ def create_ad_hoc(
     finder: FaceFinder,
     descriptor: FaceDescriber,
     choose: Choice | None = None,
-    enroller: Enroller | None = None,
+    enroller: Enroller = enrol,
 ) -> Persona:
     """A persona of one portrait, for this run only.
 

@@ -18,7 +18,8 @@ from mien.types import U8Array
 
 logger = logging.getLogger(__name__)
 
-PHOTO_FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "TIFF", "BMP")
+# JPEG stands for MPO too, the JPEG with several pictures that some phones write.
+PHOTO_FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP")
 PHOTO_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"})
 MAX_SIDE_PX = 4096
 MAX_PIXELS = 150_000_000
@@ -150,8 +151,9 @@ def _decode(image: Image.Image, max_side_px: int) -> U8Array:
     if image.format in ("JPEG", "MPO"):
         # The JPEG decoder shrinks by 2, 4 or 8 for free; it never goes below this size.
         image.draft(None, (max_side_px, max_side_px))
-    orientation = image.getexif().get(ExifTags.Base.Orientation)
     image.load()
+    # After loading: TIFF turns itself and drops the tag, PNG may store it behind the pixels.
+    orientation = image.getexif().get(ExifTags.Base.Orientation)
     small = image
     factor = max(image.size) // max_side_px
     if factor > 1 and image.mode in _REDUCIBLE_MODES:
