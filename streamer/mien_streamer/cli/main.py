@@ -7,6 +7,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 
+import cv2
 import typer
 from rich.logging import RichHandler
 
@@ -15,6 +16,9 @@ from mien_streamer.cli.console import say_error, stderr
 
 EXIT_FAILED = 1
 EXIT_WRONG_USE = 2
+
+_OPENCV_SILENT = 0
+_OPENCV_INFO = 4
 
 # Newer Typers carry a copy of Click of their own, older ones use the package: the class is
 # reached through a name that all of them export.
@@ -72,6 +76,8 @@ def _configure_logging(debug: bool) -> None:
         handlers=[handler],
         force=True,
     )
+    # OpenCV writes to stderr on its own; whatever matters reaches the user as an error.
+    cv2.setLogLevel(_OPENCV_INFO if debug else _OPENCV_SILENT)
     for noisy in ("PIL", "libav", "matplotlib", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
 
