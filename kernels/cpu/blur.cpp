@@ -1,6 +1,5 @@
 #include "mien/blur.hpp"
 
-#include <algorithm>
 #include <cstring>
 #include <vector>
 
@@ -10,22 +9,20 @@
 namespace mien {
 namespace {
 
-// Sums over 2 * radius + 1 neighbours in the row. Small windows are added up tap by tap, which
-// vectorises; large ones run along.
-void sum_row(const uint8_t* row, int32_t width, int32_t radius, std::vector<uint8_t>& padded,
-             uint16_t* sums) {
-    const std::size_t pad = static_cast<std::size_t>(radius);
-    const std::size_t count = static_cast<std::size_t>(width);
-    padded.resize(count + 2 * pad);
-    std::memset(padded.data(), row[0], pad);
-    std::memcpy(padded.data() + pad, row, count);
-    std::memset(padded.data() + pad + count, row[width - 1], pad);
-    const uint8_t* taps = padded.data();
+// Rows are functions of plain pointers and counts, so that stores of bytes cannot be suspected of
+// changing a bound, and loops vectorise.
+
+// Sums over 2 * radius + 1 neighbours; taps holds radius more pixels on each side. Small windows
+// are added up tap by tap, which vectorises; large ones run along.
+void sum_row(const uint8_t* taps, int32_t width, int32_t radius, uint16_t* sums) {
     if (radius <= 8) {
-        for (int32_t x = 0; x < width; ++x) sums[x] = taps[x];
-        for (int32_t k = 1; k <= 2 * radius; ++k) {
-            for (int32_t x = 0; x < width; ++x)
-                sums[x] = static_cast<uint16_t>(sums[x] + taps[x + k]);
+        for (int32_t x = 0; x < width; ++x) {
+            sums[x] = static_cast<uint16_t>(taps[x] + taps[x + 1] + taps[x + 2]);
+        }
+        for (int32_t k = 3; k <= 2 * radius; k += 2) {
+            for (int32_t x = 0; x < width; ++x) {
+                sums[x] = static_cast<uint16_t>(sums[x] + taps[x + k] + taps[x + k + 1]);
+            }
         }
         return;
     }
@@ -39,39 +36,51 @@ void sum_row(const uint8_t* row, int32_t width, int32_t radius, std::vector<uint
     }
 }
 
+void pad_row(const uint8_t* row, int32_t width, int32_t radius, uint8_t* padded) {
+    std::memset(padded, row[0], static_cast<std::size_t>(radius));
+    std::memcpy(padded + radius, row, static_cast<std::size_t>(width));
+    std::memset(padded + radius + width, row[width - 1], static_cast<std::size_t>(radius));
+}
+
+void add_row(uint32_t* sums, const uint16_t* entering, int32_t width) {
+    for (int32_t x = 0; x < width; ++x) sums[x] += entering[x];
+}
+
+void mean_row(uint32_t* sums, const uint16_t* entering, const uint16_t* leaving, int32_t width,
+              float inverse, uint8_t* out) {
+    for (int32_t x = 0; x < width; ++x) {
+        out[x] = window_mean(sums[x], inverse);
+        sums[x] = sums[x] + entering[x] - leaving[x];
+    }
+}
+
 }  // namespace
 
 void blur_matte(View<uint8_t> matte, int32_t radius, int32_t passes, int threads) {
     const int32_t height = matte.height, width = matte.width;
     const std::size_t columns = static_cast<std::size_t>(width);
-    std::vector<uint16_t> sums(columns * static_cast<std::size_t>(height));
-    const float inverse = inverse_window(radius);
+    thread_local std::vector<uint16_t> scratch;  // kept: its pages cost more than the sums
+    scratch.resize(columns * static_cast<std::size_t>(height));
+    uint16_t* const sums = scratch.data();
+    const auto row = [=](int32_t y) {
+        return sums + columns * static_cast<std::size_t>(clamp_to(y, 0, height - 1));
+    };
     for (int32_t pass = 0; pass < passes; ++pass) {
         for_bands(height, threads, 64, [&](int32_t first, int32_t last) {
-            std::vector<uint8_t> padded;
+            std::vector<uint8_t> padded(columns + 2 * static_cast<std::size_t>(radius));
             for (int32_t y = first; y < last; ++y) {
-                sum_row(matte.row(y), width, radius, padded,
-                        sums.data() + columns * static_cast<std::size_t>(y));
+                pad_row(matte.row(y), width, radius, padded.data());
+                sum_row(padded.data(), width, radius, row(y));
             }
         });
         for_bands(height, threads, 64, [&](int32_t first, int32_t last) {
-            const auto row = [&](int32_t y) {
-                return sums.data() + columns * static_cast<std::size_t>(clamp_to(y, 0, height - 1));
-            };
             std::vector<uint32_t> column(columns, 0u);
             for (int32_t y = first - radius; y <= first + radius; ++y) {
-                const uint16_t* entering = row(y);
-                for (std::size_t x = 0; x < columns; ++x) column[x] += entering[x];
+                add_row(column.data(), row(y), width);
             }
             for (int32_t y = first; y < last; ++y) {
-                uint8_t* out = matte.row(y);
-                const uint16_t* entering = row(y + radius + 1);
-                const uint16_t* leaving = row(y - radius);
-                uint32_t* sum = column.data();
-                for (std::size_t x = 0; x < columns; ++x) {
-                    out[x] = window_mean(sum[x], inverse);
-                    sum[x] = sum[x] + entering[x] - leaving[x];
-                }
+                mean_row(column.data(), row(y + radius + 1), row(y - radius), width,
+                         inverse_window(radius), matte.row(y));
             }
         });
     }

@@ -7,6 +7,23 @@
 #include "parallel.hpp"
 
 namespace mien {
+namespace {
+
+void relight_row(uint8_t* pixel, int32_t width, const Float4* line, std::ptrdiff_t next,
+                 const GridPlace* places) {
+    for (int32_t x = 0; x < width; ++x, pixel += 3) {
+        const GridPlace place = places[x];
+        const Float4* node = line + place.node;
+        // Four bytes at a time where a fourth exists.
+        const uint32_t bgr = x + 1 < width ? load4(pixel) : load3(pixel);
+        const uint32_t lit = relight(bgr, mix(node[0], node[next], place.weight));
+        pixel[0] = static_cast<uint8_t>(lit);
+        pixel[1] = static_cast<uint8_t>(lit >> 8);
+        pixel[2] = static_cast<uint8_t>(lit >> 16);
+    }
+}
+
+}  // namespace
 
 void light_transfer(View<uint8_t> patch, View<const float> from, View<const float> to, float low,
                     float high, int threads) {
@@ -35,15 +52,7 @@ void light_transfer(View<uint8_t> patch, View<const float> from, View<const floa
             const Float4* lower = upper + (rows > 1 ? columns : 0);
             for (int32_t i = 0; i < columns; ++i)
                 line[static_cast<std::size_t>(i)] = mix(upper[i], lower[i], at.weight);
-            uint8_t* pixel = patch.row(y);
-            for (int32_t x = 0; x < patch.width; ++x, pixel += 3) {
-                const GridPlace place = places[static_cast<std::size_t>(x)];
-                const Float4* node = line.data() + place.node;
-                const uint32_t lit = relight(load3(pixel), mix(node[0], node[next], place.weight));
-                pixel[0] = static_cast<uint8_t>(lit);
-                pixel[1] = static_cast<uint8_t>(lit >> 8);
-                pixel[2] = static_cast<uint8_t>(lit >> 16);
-            }
+            relight_row(patch.row(y), patch.width, line.data(), next, places.data());
         }
     });
 }

@@ -8,36 +8,77 @@
 namespace mien {
 namespace {
 
+// Rows are functions of plain pointers and counts: a byte store may change anything reached by
+// reference, a captured width included, and then no loop vectorises.
+
+using Bytes = std::vector<uint8_t>;
+
 // One row of BGR taken apart, so that the arithmetic runs over whole registers. The last pixel
 // is doubled where the width is odd.
 struct PlanarRow {
-    std::vector<uint8_t> b, g, r;
+    Bytes b, g, r;
 
     explicit PlanarRow(int32_t width)
         : b(static_cast<std::size_t>(width) + 1), g(b.size()), r(b.size()) {}
-
-    void take(const uint8_t* bgr, int32_t width) {
-        uint8_t *to_b = b.data(), *to_g = g.data(), *to_r = r.data();
-        for (int32_t x = 0; x < width; ++x) {
-            to_b[x] = bgr[3 * x];
-            to_g[x] = bgr[3 * x + 1];
-            to_r[x] = bgr[3 * x + 2];
-        }
-        to_b[width] = to_b[width - 1];
-        to_g[width] = to_g[width - 1];
-        to_r[width] = to_r[width - 1];
-    }
-
-    void luma(uint8_t* out, int32_t width, const YuvMatrix& m) const {
-        const uint8_t *from_b = b.data(), *from_g = g.data(), *from_r = r.data();
-        for (int32_t x = 0; x < width; ++x) out[x] = luma_of(from_b[x], from_g[x], from_r[x], m);
-    }
 };
 
-void pair_sums(const std::vector<uint8_t>& upper, const std::vector<uint8_t>& lower, int32_t count,
-               int32_t* sums) {
-    const uint8_t *a = upper.data(), *b = lower.data();
-    for (int32_t x = 0; x < count; ++x) sums[x] = a[2 * x] + a[2 * x + 1] + b[2 * x] + b[2 * x + 1];
+void split(const uint8_t* bgr, int32_t width, uint8_t* b, uint8_t* g, uint8_t* r) {
+    for (int32_t x = 0; x < width; ++x) {
+        b[x] = bgr[3 * x];
+        g[x] = bgr[3 * x + 1];
+        r[x] = bgr[3 * x + 2];
+    }
+    b[width] = b[width - 1];
+    g[width] = g[width - 1];
+    r[width] = r[width - 1];
+}
+
+void luma_row(const uint8_t* b, const uint8_t* g, const uint8_t* r, int32_t width, YuvMatrix m,
+              uint8_t* y) {
+    for (int32_t x = 0; x < width; ++x) y[x] = luma_of(b[x], g[x], r[x], m);
+}
+
+void pair_sums(const uint8_t* upper, const uint8_t* lower, int32_t pairs, uint16_t* sums) {
+    for (int32_t x = 0; x < pairs; ++x) {
+        sums[x] = static_cast<uint16_t>(upper[2 * x] + upper[2 * x + 1] + lower[2 * x] +
+                                        lower[2 * x + 1]);
+    }
+}
+
+void chroma_row(const uint16_t* b, const uint16_t* g, const uint16_t* r, int32_t pairs, YuvMatrix m,
+                uint8_t* u, uint8_t* v) {
+    for (int32_t x = 0; x < pairs; ++x) u[x] = chroma_u(b[x], g[x], r[x], m);
+    for (int32_t x = 0; x < pairs; ++x) v[x] = chroma_v(b[x], g[x], r[x], m);
+}
+
+void interleave(const uint8_t* u, const uint8_t* v, int32_t pairs, uint8_t* uv) {
+    for (int32_t x = 0; x < pairs; ++x) {
+        uv[2 * x] = u[x];
+        uv[2 * x + 1] = v[x];
+    }
+}
+
+void repeat(const uint8_t* chroma, int32_t step, int32_t pairs, uint8_t* wide) {
+    if (step == 1) {
+        for (int32_t x = 0; x < pairs; ++x) wide[2 * x] = wide[2 * x + 1] = chroma[x];
+        return;
+    }
+    for (int32_t x = 0; x < pairs; ++x) wide[2 * x] = wide[2 * x + 1] = chroma[2 * x];
+}
+
+void colour_rows(const uint8_t* y, const uint8_t* u, const uint8_t* v, int32_t width, YuvMatrix m,
+                 uint8_t* b, uint8_t* g, uint8_t* r) {
+    for (int32_t x = 0; x < width; ++x) b[x] = blue_of(y[x], u[x], m);
+    for (int32_t x = 0; x < width; ++x) g[x] = green_of(y[x], u[x], v[x], m);
+    for (int32_t x = 0; x < width; ++x) r[x] = red_of(y[x], v[x], m);
+}
+
+void join(const uint8_t* b, const uint8_t* g, const uint8_t* r, int32_t width, uint8_t* bgr) {
+    for (int32_t x = 0; x < width; ++x) {
+        bgr[3 * x] = b[x];
+        bgr[3 * x + 1] = g[x];
+        bgr[3 * x + 2] = r[x];
+    }
 }
 
 }  // namespace
@@ -49,32 +90,25 @@ void bgr_to_yuv(View<const uint8_t> bgr, const YuvPlanes<uint8_t>& out, const Yu
     for_bands((height + 1) / 2, threads, 32, [&](int32_t first, int32_t last) {
         PlanarRow upper(width), lower(width);
         const std::size_t size = static_cast<std::size_t>(pairs);
-        std::vector<int32_t> b(size), g(size), r(size);
-        std::vector<uint8_t> u(size), v(size);
-        const YuvMatrix m = matrix;  // a copy that no store of bytes can touch
+        std::vector<uint16_t> b(size), g(size), r(size);
+        Bytes u(size), v(size);
+        const auto take = [&](PlanarRow& row, int32_t y) {
+            split(bgr.row(y), width, row.b.data(), row.g.data(), row.r.data());
+            luma_row(row.b.data(), row.g.data(), row.r.data(), width, matrix, out.y.row(y));
+        };
         for (int32_t j = first; j < last; ++j) {
-            upper.take(bgr.row(2 * j), width);
-            upper.luma(out.y.row(2 * j), width, m);
-            const bool has_lower = 2 * j + 1 < height;
-            if (has_lower) {
-                lower.take(bgr.row(2 * j + 1), width);
-                lower.luma(out.y.row(2 * j + 1), width, m);
-            }
-            const PlanarRow& second = has_lower ? lower : upper;
-            pair_sums(upper.b, second.b, pairs, b.data());
-            pair_sums(upper.g, second.g, pairs, g.data());
-            pair_sums(upper.r, second.r, pairs, r.data());
-            const int32_t *bs = b.data(), *gs = g.data(), *rs = r.data();
-            uint8_t* us = out.step == 1 ? out.u.row(j) : u.data();
-            uint8_t* vs = out.step == 1 ? out.v.row(j) : v.data();
-            for (int32_t x = 0; x < pairs; ++x) us[x] = chroma_u(bs[x], gs[x], rs[x], m);
-            for (int32_t x = 0; x < pairs; ++x) vs[x] = chroma_v(bs[x], gs[x], rs[x], m);
-            if (out.step == 2) {
-                uint8_t* uv = out.u.row(j);
-                for (int32_t x = 0; x < pairs; ++x) {
-                    uv[2 * x] = us[x];
-                    uv[2 * x + 1] = vs[x];
-                }
+            const bool whole = 2 * j + 1 < height;
+            take(upper, 2 * j);
+            if (whole) take(lower, 2 * j + 1);
+            const PlanarRow& second = whole ? lower : upper;
+            pair_sums(upper.b.data(), second.b.data(), pairs, b.data());
+            pair_sums(upper.g.data(), second.g.data(), pairs, g.data());
+            pair_sums(upper.r.data(), second.r.data(), pairs, r.data());
+            if (out.step == 1) {
+                chroma_row(b.data(), g.data(), r.data(), pairs, matrix, out.u.row(j), out.v.row(j));
+            } else {
+                chroma_row(b.data(), g.data(), r.data(), pairs, matrix, u.data(), v.data());
+                interleave(u.data(), v.data(), pairs, out.u.row(j));
             }
         }
     });
@@ -83,33 +117,16 @@ void bgr_to_yuv(View<const uint8_t> bgr, const YuvPlanes<uint8_t>& out, const Yu
 void yuv_to_bgr(const YuvPlanes<const uint8_t>& in, View<uint8_t> bgr, const YuvMatrix& matrix,
                 int threads) {
     const int32_t width = bgr.width;
+    const int32_t pairs = (width + 1) / 2;
     for_bands(bgr.height, threads, 64, [&](int32_t first, int32_t last) {
-        const std::size_t size = static_cast<std::size_t>(width) + 1;
-        std::vector<uint8_t> u(size), v(size), b(size), g(size), r(size);
-        const YuvMatrix m = matrix;
+        const std::size_t size = 2 * static_cast<std::size_t>(pairs);
+        Bytes u(size), v(size), b(size), g(size), r(size);
         for (int32_t y = first; y < last; ++y) {
-            const uint8_t *us = in.u.row(y / 2), *vs = in.v.row(y / 2);
-            uint8_t *wide_u = u.data(), *wide_v = v.data();
-            const std::ptrdiff_t step = in.step;
-            for (std::ptrdiff_t x = 0; x < (width + 1) / 2; ++x) {
-                wide_u[2 * x] = wide_u[2 * x + 1] = us[step * x];
-                wide_v[2 * x] = wide_v[2 * x + 1] = vs[step * x];
-            }
-            const uint8_t* luma = in.y.row(y);
-            uint8_t *to_b = b.data(), *to_g = g.data(), *to_r = r.data();
-            for (int32_t x = 0; x < width; ++x) {
-                uint8_t pixel[3];
-                bgr_of(luma[x], wide_u[x], wide_v[x], m, pixel);
-                to_b[x] = pixel[0];
-                to_g[x] = pixel[1];
-                to_r[x] = pixel[2];
-            }
-            uint8_t* out = bgr.row(y);
-            for (int32_t x = 0; x < width; ++x) {
-                out[3 * x] = to_b[x];
-                out[3 * x + 1] = to_g[x];
-                out[3 * x + 2] = to_r[x];
-            }
+            repeat(in.u.row(y / 2), in.step, pairs, u.data());
+            repeat(in.v.row(y / 2), in.step, pairs, v.data());
+            colour_rows(in.y.row(y), u.data(), v.data(), width, matrix, b.data(), g.data(),
+                        r.data());
+            join(b.data(), g.data(), r.data(), width, bgr.row(y));
         }
     });
 }

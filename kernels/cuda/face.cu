@@ -167,8 +167,10 @@ extern "C" __global__ void mien_bgr_to_yuv(View<const uint8_t> bgr, View<uint8_t
         r += pixel[2];
         luma.row(y)[x] = mien::luma_of(pixel[0], pixel[1], pixel[2], matrix);
     }
-    u.row(j)[step * i] = mien::chroma_u(b, g, r, matrix);
-    v.row(j)[step * i] = mien::chroma_v(b, g, r, matrix);
+    const uint16_t b4 = static_cast<uint16_t>(b), g4 = static_cast<uint16_t>(g);
+    const uint16_t r4 = static_cast<uint16_t>(r);
+    u.row(j)[step * i] = mien::chroma_u(b4, g4, r4, matrix);
+    v.row(j)[step * i] = mien::chroma_v(b4, g4, r4, matrix);
 }
 
 extern "C" __global__ void mien_yuv_to_bgr(View<const uint8_t> luma, View<const uint8_t> u,
@@ -176,6 +178,9 @@ extern "C" __global__ void mien_yuv_to_bgr(View<const uint8_t> luma, View<const 
                                            View<uint8_t> bgr) {
     const int x = column(), y = line();
     if (x >= bgr.width || y >= bgr.height) return;
-    mien::bgr_of(luma.row(y)[x], u.row(y / 2)[step * (x / 2)], v.row(y / 2)[step * (x / 2)], matrix,
-                 bgr.row(y) + 3 * x);
+    uint8_t* pixel = bgr.row(y) + 3 * x;
+    const uint8_t cu = u.row(y / 2)[step * (x / 2)], cv = v.row(y / 2)[step * (x / 2)];
+    pixel[0] = mien::blue_of(luma.row(y)[x], cu, matrix);
+    pixel[1] = mien::green_of(luma.row(y)[x], cu, cv, matrix);
+    pixel[2] = mien::red_of(luma.row(y)[x], cv, matrix);
 }

@@ -71,6 +71,11 @@ MIEN_HD Int4 weigh_pixels(uint32_t p00, uint32_t p01, uint32_t p10, uint32_t p11
     return {_mm_add_epi32(_mm_madd_epi16(_mm_unpacklo_epi8(upper, zero), upper_weights),
                           _mm_madd_epi16(_mm_unpacklo_epi8(lower, zero), lower_weights))};
 }
+MIEN_HD Float4 lanes_of_bytes(uint32_t bytes) {
+    const __m128i zero = _mm_setzero_si128();
+    const __m128i words = _mm_unpacklo_epi8(_mm_cvtsi32_si128(static_cast<int32_t>(bytes)), zero);
+    return {_mm_cvtepi32_ps(_mm_unpacklo_epi16(words, zero))};
+}
 // Four lanes of 0..255 packed into the bytes of an integer, lane 0 lowest.
 MIEN_HD uint32_t pack_bytes(Int4 a) {
     const __m128i words = _mm_packs_epi32(a.v, a.v);
@@ -129,6 +134,10 @@ MIEN_HD Int4 weigh_pixels(uint32_t p00, uint32_t p01, uint32_t p10, uint32_t p11
         out.v[i] = (a * (128 - fx) + b * fx) * (128 - fy) + (c * (128 - fx) + d * fx) * fy;
     }
     return out;
+}
+MIEN_HD Float4 lanes_of_bytes(uint32_t bytes) {
+    return {{static_cast<float>(bytes & 255u), static_cast<float>((bytes >> 8) & 255u),
+             static_cast<float>((bytes >> 16) & 255u), static_cast<float>(bytes >> 24)}};
 }
 MIEN_HD uint32_t pack_bytes(Int4 a) {
     uint32_t out = 0;

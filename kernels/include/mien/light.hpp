@@ -37,10 +37,8 @@ MIEN_HD Float4 mix(Float4 a, Float4 b, float weight_b) {
 
 // A pixel under a gain: packed bytes in, packed bytes out.
 MIEN_HD uint32_t relight(uint32_t bgr, Float4 gain) {
-    const Float4 pixel =
-        make_lanes(static_cast<float>(bgr & 255u), static_cast<float>((bgr >> 8) & 255u),
-                   static_cast<float>((bgr >> 16) & 255u), 0.0f);
-    return pack_bytes(round_lanes(clamp(multiply(pixel, gain), splat(0.0f), splat(255.0f))));
+    return pack_bytes(
+        round_lanes(clamp(multiply(lanes_of_bytes(bgr), gain), splat(0.0f), splat(255.0f))));
 }
 
 }  // namespace mien
