@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import numpy.typing as npt
 from av.filter import Graph
@@ -87,6 +88,8 @@ class BgrConverter:
         """(H, W, 3) uint8 BGR, BT.709, a fresh contiguous array."""
         if frame.format.is_rgb:
             return _bgr_array(frame.reformat(format="bgr24"))
+        if frame.format.name.startswith("gray"):
+            return _bgr_from_grey(frame)
         if frame.color_trc in _HDR_CURVES or frame.colorspace in _WIDE_MATRICES:
             if self._wide is None or self._wide.curve != frame.color_trc:
                 self._wide = _WideGamut(frame.color_trc)
@@ -110,6 +113,13 @@ def _limited_420(frame: av.VideoFrame) -> av.VideoFrame:
         dst_color_range=ColorRange.MPEG,
         threads=1,
     )
+
+
+def _bgr_from_grey(frame: av.VideoFrame) -> U8Array:
+    grey = frame.reformat(
+        format="gray", src_color_range=range_of(frame), dst_color_range=ColorRange.JPEG
+    )
+    return np.asarray(cv2.cvtColor(grey.to_ndarray(), cv2.COLOR_GRAY2BGR), np.uint8)
 
 
 def _bgr_array(frame: av.VideoFrame) -> U8Array:
