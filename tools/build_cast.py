@@ -94,8 +94,8 @@ def draw_sheet(names: list[str], portraits: Path) -> Image.Image:
         left = _GAP + (number % _COLUMNS) * (_CELL + _GAP)
         top = _GAP + (number // _COLUMNS) * (_CELL + _LABEL + _GAP)
         with Image.open(portraits / f"{name}_front.png") as portrait:
-            side = int(min(portrait.size) * 0.86)
-            x, y = (portrait.width - side) // 2, int(portrait.height * 0.01)
+            side = int(min(portrait.size) * 0.88)
+            x, y = (portrait.width - side) // 2, 0
             cell = portrait.crop((x, y, x + side, y + side)).resize(
                 (_CELL, _CELL), Image.Resampling.LANCZOS
             )

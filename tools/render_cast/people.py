@@ -27,7 +27,11 @@ CAST: tuple[Person, ...] = (
     Person(
         name="noor", seed=402, male=0.0, age=0.53, ancestry={"caucasian": 0.7, "african": 0.3},
         skin_tone=0.42, hair="black", iris="amber", shirt="ochre", weight=0.45, style="bun",
-        features={**_SOFT, "nose-hump-incr": 0.35, "l-cheek-bones-incr": 0.3, "head-diamond": 0.4},
+        features={
+            **_SOFT, "nose-point-up": 0.0, "nose-hump-incr": 0.8, "nose-scale-vert-incr": 0.45,
+            "nose-point-down": 0.25, "l-cheek-bones-incr": 0.4, "head-diamond": 0.7,
+            "chin-prominent-incr": 0.4, "l-eye-corner2-up": 0.6, "mouth-scale-horiz-incr": 0.35,
+        },
         hair_length=0.10, lip_colour=1.5, liner=1.0, brow_density=1.0, brow_thickness=1.0,
         brow_arch=1.1,
     ),
@@ -42,7 +46,8 @@ CAST: tuple[Person, ...] = (
         name="zola", seed=404, male=0.0, age=0.5, ancestry={"african": 1.0}, skin_tone=0.80,
         hair="black", iris="dark", shirt="linen", weight=0.45, style="crop",
         features={
-            **_SOFT, "l-cheek-bones-incr": 0.6, "head-oval": 0.4, "chin-prominent-incr": 0.2,
+            **_SOFT, "l-cheek-bones-incr": 0.5, "head-round": 0.7, "l-cheek-volume-incr": 0.5,
+            "nose-scale-vert-decr": 0.35, "forehead-scale-vert-incr": 0.4,
         },
         hair_length=0.09, lip_colour=1.3, liner=0.8, brow_density=0.85, brow_thickness=0.7,
         brow_arch=1.15,
@@ -61,8 +66,11 @@ CAST: tuple[Person, ...] = (
         name="freya", seed=406, male=0.0, age=0.5, ancestry={"caucasian": 1.0}, skin_tone=0.07,
         hair="red", iris="green", shirt="moss", weight=0.4, style="long",
         features={
-            **_SOFT, "head-invertedtriangular": 0.5, "nose-point-up": 0.5,
-            "mouth-scale-horiz-incr": 0.3,
+            **_SOFT, "head-invertedtriangular": 0.5, "head-oval": 0.4, "nose-point-up": 0.7,
+            "nose-scale-vert-decr": 0.45, "nose-scale-horiz-decr": 0.45,
+            "mouth-scale-horiz-incr": 0.6, "mouth-upperlip-volume-incr": 0.0,
+            "mouth-lowerlip-volume-incr": 0.15, "l-eye-trans-out": 0.2,
+            "l-cheek-volume-decr": 0.5, "chin-prominent-incr": 0.3,
         },
         hair_length=0.15, freckles=1.5, liner=0.4, brow_density=0.8, brow_thickness=0.7,
         brow_arch=1.1,
@@ -71,7 +79,7 @@ CAST: tuple[Person, ...] = (
         name="kai", seed=501, male=1.0, age=0.52, ancestry={"asian": 0.6, "caucasian": 0.4},
         skin_tone=0.32, hair="black", iris="brown", shirt="coal", beard=0.25, brow_thickness=1.0,
         features={
-            "head-square": 0.4, "chin-width-incr": 0.3, "l-cheek-bones-incr": 0.4,
+            "head-square": 0.5, "chin-width-incr": 0.4, "l-cheek-bones-incr": 0.5,
             "chin-prominent-incr": 0.3, "nose-greek-incr": 0.2,
         },
     ),
@@ -87,8 +95,8 @@ CAST: tuple[Person, ...] = (
         name="tunde", seed=504, male=1.0, age=0.55, ancestry={"african": 1.0}, skin_tone=0.90,
         hair="black", iris="dark", shirt="ochre", hair_length=0.06, beard=0.35,
         features={
-            "head-diamond": 0.4, "l-cheek-bones-incr": 0.6, "chin-jaw-drop-incr": 0.3,
-            "mouth-scale-horiz-incr": 0.3,
+            "head-rectangular": 0.6, "l-cheek-bones-incr": 0.7, "chin-jaw-drop-incr": 0.2,
+            "chin-height-incr": 0.2, "mouth-scale-horiz-incr": 0.4, "nose-volume-incr": 0.3,
         },
     ),
     Person(
