@@ -20,6 +20,7 @@ from typing import Any
 import cv2
 import numpy as np
 import psutil
+
 from mien.config import GuardConfig, PipelineConfig, TrackerConfig
 from mien.errors import MediaError
 from mien.personas.persona import Persona
@@ -72,11 +73,11 @@ def measure_swap(persona: Persona, settings: BenchSettings) -> dict[str, Any]:
         with ExitStack() as stack:
             yardsticks = _open_yardsticks(stack) if settings.yardstick else {}
             samples = _sample(pipeline, settings, yardsticks)
-    stages = {name: _spread(times) for name, times in samples.stages.items()}
-    total = _spread(samples.total)
-    yardstick_ms = {name: _spread(times) for name, times in samples.yardsticks.items()}
+    stages = {name: spread(times) for name, times in samples.stages.items()}
+    total = spread(samples.total)
+    yardstick_ms = {name: spread(times) for name, times in samples.yardsticks.items()}
     return {
-        "commit": _commit(),
+        "commit": commit_of_checkout(),
         "device": device(),
         "versions": versions(),
         "settings": {**asdict(settings), "clip": settings.clip and str(settings.clip)},
@@ -179,7 +180,8 @@ def _open_yardsticks(stack: ExitStack) -> dict[str, Yardstick]:
     return opened
 
 
-def _spread(times_ms: list[float]) -> dict[str, float]:
+def spread(times_ms: list[float]) -> dict[str, float]:
+    """Median, 95th and 99th percentile and the largest of some times, in milliseconds."""
     values = np.asarray(times_ms)
     p50, p95, p99 = np.percentile(values, (50, 95, 99))
     largest = values.max()
@@ -189,7 +191,7 @@ def _spread(times_ms: list[float]) -> dict[str, float]:
     }
 
 
-def _commit() -> str | None:
+def commit_of_checkout() -> str | None:
     """The commit of the checkout that this runs from, with a mark if it was changed."""
     try:
         done = subprocess.run(

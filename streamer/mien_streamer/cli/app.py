@@ -34,7 +34,7 @@ app = typer.Typer(
     add_completion=True,
 )
 persona_app = _group("Make, list and remove the identities to wear.")
-models_app = _group("The networks that ship with mien.")
+models_app = _group("The networks that ship with mien, and the generators that you add.")
 bench_app = _group("Measure speed and likeness on this machine.")
 
 app.add_typer(persona_app, name="persona", rich_help_panel="Personas")
@@ -73,8 +73,9 @@ _COMMANDS = (
     "mien_streamer.cli.verify",
     "mien_streamer.cli.doctor",
     "mien_streamer.cli.models",
+    "mien_streamer.cli.build",
 )
-_PLUGINS = ("mien_benchmarks.commands",)
+_PLUGINS = ("mien_benchmarks.commands", "mien_benchmarks.generator_command")
 
 for _name in _COMMANDS:
     importlib.import_module(_name)

@@ -1,0 +1,120 @@
+"""``mien build``: compile TensorRT engines ahead of the show."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from mien.errors import ModelError, UsageError
+from mien.inference import EngineCache, GeneratorModel, ModelLibrary, cache_folder, synthesis_cost
+from mien.inference.model import Model
+from mien_streamer.cli.app import app
+from mien_streamer.cli.console import say, stderr
+from mien_streamer.cli.generator_options import (
+    ModelOption,
+    PrecisionName,
+    RandomOption,
+    find_model,
+)
+
+_SWAPPERS = ("stylegan3",)
+
+
+@app.command(
+    rich_help_panel="This machine",
+    epilog="Example: [bold]mien build --model ffhq --precision fp16[/bold]",
+)
+def build(
+    swapper: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Build all generators of a swapper: stylegan3."),
+    ] = None,
+    model: ModelOption = None,
+    random: RandomOption = None,
+    precision: Annotated[PrecisionName, typer.Option(help="bf16 where fp16 overflows.")] = "fp16",
+    level: Annotated[
+        int, typer.Option(min=0, max=5, help="How long TensorRT searches for quicker kernels.")
+    ] = 3,
+    folder: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where engines are kept.")
+    ] = None,
+) -> None:
+    """Compile TensorRT engines for this GPU and keep them. Takes minutes, once."""
+    from mien.inference.tensorrt import TensorRTRunner, require_pycuda
+    from mien.inference.tensorrt_build import require_tensorrt
+
+    root = folder or cache_folder()
+    models = _models(swapper, model, random, root)
+    require_tensorrt()
+    require_pycuda()
+    for number, wanted in enumerate(models, start=1):
+        path = wanted.onnx_path(precision, "cuda")
+        say(f"{number}/{len(models)} {wanted.name}: {_cost(wanted, path, level)}")
+        with _Bars() as bars:
+            runner = TensorRTRunner(
+                path,
+                precision=precision,
+                cache=EngineCache(root / "engines"),
+                level=level,
+                progress=bars.update,
+            )
+        with runner:
+            runner.warm_up()
+            done = runner.built or "an engine for this GPU was there already"
+            say(f"{wanted.name}: {done}; {runner.engine_path} on {runner.device}")
+
+
+def _models(swapper: str | None, name: str | None, preset: str | None, root: Path) -> list[Model]:
+    if swapper is not None and swapper not in _SWAPPERS:
+        raise UsageError(
+            f"the swapper {swapper!r} has nothing to build", f"one of: {', '.join(_SWAPPERS)}"
+        )
+    if name is not None or preset is not None:
+        return [find_model(name, preset, folder=root)]
+    names = ModelLibrary().names()
+    if not names:
+        raise ModelError(
+            "there is no generator to build", "mien models add NAME FILE, or name one with --model"
+        )
+    return [find_model(own, None, folder=root) for own in names]
+
+
+def _cost(model: Model, path: Path, level: int) -> str:
+    size = f"{path.stat().st_size / 1e6:.0f} MB of ONNX"
+    if isinstance(model, GeneratorModel):
+        cost = synthesis_cost(model.checkpoint.config)
+        size = f"{cost.gmac:.1f} GMAC a picture, {size}"
+    longer = " and high levels much longer" if level > 3 else ""
+    return f"{size}; a first build takes minutes{longer}, with the GPU fully used"
+
+
+class _Bars:
+    """TensorRT's phases as progress bars; phases nest and come from several threads."""
+
+    def __init__(self) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=stderr,
+            transient=True,
+        )
+        self._tasks: dict[str, object] = {}
+
+    def update(self, phase: str, done: int, total: int) -> None:
+        """Shows how far a phase is."""
+        if phase not in self._tasks:
+            self._tasks[phase] = self._progress.add_task(phase, total=total)
+        task = self._tasks[phase]
+        self._progress.update(task, completed=done, total=total)  # type: ignore[arg-type]
+
+    def __enter__(self) -> _Bars:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
