@@ -125,10 +125,6 @@ class Memory:
     def __init__(self) -> None:
         self._lost: list[Lost] = []
 
-    def fits(self, descriptor: F32Array) -> bool:
-        """True when the descriptor is near enough to be this person's."""
-        return self.distance(descriptor) < self.reach
-
     def add(self, track: Track, time_s: float) -> None:
         """Remember a track that ended, if it was ever recognised."""
         if track.identity is not None:

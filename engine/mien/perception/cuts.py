@@ -22,14 +22,16 @@ class CutDetector:
 
     def __init__(self) -> None:
         self._last: F32Array | None = None
+        self._size: tuple[int, ...] = ()
 
     def is_cut(self, image_bgr: U8Array) -> bool:
         """True when the frame shows another scene than the one before it."""
         now = _thumbnail(image_bgr)
         last, self._last = self._last, now
+        size, self._size = self._size, image_bgr.shape
         if last is None:
             return False
-        if last.shape != now.shape:
+        if size != self._size:
             return True
         if float(np.abs(now - last).mean()) < _DIFFERENT_LEVELS:
             return False

@@ -25,8 +25,8 @@ _MERGE_OVERLAP = 0.3
 _TILE_STEP = 0.6
 """Step from tile to tile over the tile's side: a face of up to 0.4 sides is whole in one."""
 
-_SMALLEST_TILE_PX = 192
-"""Below this a tile shows the network less than one and a half pixels per input pixel."""
+_SMALLEST_TILE_PX = 128
+"""Smaller tiles would only be enlarged for the network."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,13 +135,9 @@ class Detector:
             found += self._short.detect(image_bgr, tile)
         return blend(found)
 
-    def detect_all(self, image_bgr: U8Array) -> list[Detection]:
-        """Every face that any model finds, near or far, largest first; slow."""
-        tiles = list(tiles_of(image_bgr.shape[0], image_bgr.shape[1], levels=3))
-        found = self._short.detect(image_bgr) + self._full.detect(image_bgr)
-        for tile in tiles:
-            found += self._short.detect(image_bgr, tile)
-        return blend(found)
+    def detect_whole(self, image_bgr: U8Array) -> list[Detection]:
+        """What both models find in the whole picture, largest first."""
+        return blend(self._short.detect(image_bgr) + self._full.detect(image_bgr))
 
     def close(self) -> None:
         """Free the networks."""

@@ -23,6 +23,9 @@ from mien.types import F32Array, FaceTrack, Frame, U8Array
 _SMALLEST_SIDE_PX = 16
 """Pictures smaller than this hold no face worth finding."""
 
+_BIRTH_BELIEF = 0.9
+"""A new track needs this much belief; what is not a face rarely reaches it (measured)."""
+
 _SAME_FACE = 0.6
 """Two tracks whose regions overlap more than this are on one face."""
 
@@ -183,7 +186,7 @@ class FaceTracker:
         known = [track.roi for track in self._tracks]
         for roi in self._search.candidates(image, known, waiting=waiting, time_s=time_s):
             landmarks, quality = self._landmarker.locate_refined(image, roi, rounds=2)
-            if quality < FACE_BELIEF or not in_picture(landmarks, image):
+            if quality < _BIRTH_BELIEF or not in_picture(landmarks, image):
                 continue
             begun = self._begin(image, landmarks, quality, time_s)
             identity = begun.identity
