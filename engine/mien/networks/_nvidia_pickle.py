@@ -32,7 +32,14 @@ _CLASSES = frozenset(
         "SynthesisLayer",
     }
 )
-_GENERATOR_ARGUMENTS = ("z_dim", "c_dim", "w_dim", "img_resolution", "img_channels", "mapping_kwargs")
+_GENERATOR_ARGUMENTS = (
+    "z_dim",
+    "c_dim",
+    "w_dim",
+    "img_resolution",
+    "img_channels",
+    "mapping_kwargs",
+)
 _MAX_DEPTH = 8
 _MAX_MODULES = 4096
 _SCALARS = frozenset({"f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"})

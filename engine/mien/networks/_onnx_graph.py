@@ -31,28 +31,39 @@ class Graph:
         if precision not in _TYPES:
             raise ValueError(f"precision must be fp32, fp16 or bf16, got {precision!r}")
         self.precision = precision
+        # Convolutions of bfloat16 exist from opset 22 on; older runtimes read 17.
+        self.opset, self.ir_version = (22, 10) if precision == "bf16" else (17, 8)
         self.element, self._dtype = _TYPES[precision]
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
         self._shared: dict[tuple[str, tuple[int, ...], bytes], str] = {}
         self._scope = ""
+        self._counts: dict[str, int] = {}
 
     def scope(self, name: str) -> None:
         """Prefixes the names that follow with a layer's name."""
         self._scope = name + "/" if name else ""
 
-    def op(self, kind: str, *inputs: str, name: str = "", outputs: int = 1, **attributes: Any) -> Any:
+    def op(
+        self, kind: str, *inputs: str, name: str = "", outputs: int = 1, **attributes: Any
+    ) -> Any:
         """Adds a node; returns its output's name, or a list if it has several."""
         label = self._unique(name or kind)
         names = [label] if outputs == 1 else [f"{label}_{i}" for i in range(outputs)]
         self.nodes.append(helper.make_node(kind, list(inputs), names, name=label, **attributes))
         return names[0] if outputs == 1 else names
 
-    def single(self, value: Array | float, name: str = "const") -> str:
+    def norm(self, x: str, name: str = "norm") -> str:
+        """Euclidean length along axis 1, kept as an axis of one."""
+        if self.opset >= 18:
+            return str(self.op("ReduceL2", x, self.integers([1]), keepdims=1, name=name))
+        return str(self.op("ReduceL2", x, axes=[1], keepdims=1, name=name))
+
+    def single(self, value: npt.ArrayLike, name: str = "const") -> str:
         """A float32 constant."""
         return self._constant(np.asarray(value, dtype=np.float32), name)
 
-    def half(self, value: Array | float, name: str = "const") -> str:
+    def half(self, value: npt.ArrayLike, name: str = "const") -> str:
         """A constant in the graph's precision."""
         return self._constant(np.asarray(value, dtype=np.float32).astype(self._dtype), name)
 
@@ -77,12 +88,13 @@ class Graph:
         known = self._shared.get(key)
         if known is None:
             known = self._unique(name)
-            self.constants.append(numpy_helper.from_array(np.ascontiguousarray(array).reshape(array.shape), known))
+            self.constants.append(
+                numpy_helper.from_array(np.ascontiguousarray(array).reshape(array.shape), known)
+            )
             self._shared[key] = known
         return known
 
     def _unique(self, name: str) -> str:
-        self._counts: dict[str, int] = getattr(self, "_counts", {})
         label = self._scope + name
         count = self._counts.get(label, 0)
         self._counts[label] = count + 1

@@ -44,7 +44,7 @@ def add_input_layer(
     turn = 2.0 * math.pi
     motion = _dense(graph, weights, w)  # (1, 4): cos, sin, shift x, shift y, not normalised
     pick = graph.op("Slice", motion, graph.integers([0]), graph.integers([2]), graph.integers([1]))
-    length = graph.op("ReduceL2", pick, axes=[1], keepdims=1)
+    length = graph.norm(pick)
     motion = graph.op("Div", motion, length, name="motion")
     rotate, shift = np.zeros((4, 9)), np.zeros((4, 9))
     rotate[0, [0, 4]] = 1.0
@@ -63,7 +63,7 @@ def add_input_layer(
     waves = graph.op("MatMul", graph.single(homogeneous, "freqs"), matrix, name="waves")  # (C, 3)
 
     planar = graph.op("Mul", waves, graph.single([1.0, 1.0, 0.0]))
-    frequency = graph.op("ReduceL2", planar, axes=[1], keepdims=1, name="frequency")
+    frequency = graph.norm(planar, "frequency")
     span = spec.sampling_rate / 2.0 - spec.bandwidth
     fade = graph.op("Mul", frequency, graph.single(-1.0 / span))
     fade = graph.op("Add", fade, graph.single(1.0 + spec.bandwidth / span))
@@ -120,7 +120,7 @@ def _add_style(
     stay in the range of half precision whatever the style's size.
     """
     style = _dense(graph, weights, w)
-    direction = graph.op("Div", style, graph.op("ReduceL2", style, axes=[1], keepdims=1))
+    direction = graph.op("Div", style, graph.norm(style))
     magnitude = math.sqrt(spec.in_channels) / math.sqrt(float(weights["magnitude_ema"]))
     scale = graph.op("Mul", direction, graph.single(magnitude, "magnitude"))
     energy = np.square(_unit_rows(weights["weight"])).sum(axis=(2, 3)).T * spec.in_channels

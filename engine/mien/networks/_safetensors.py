@@ -48,10 +48,10 @@ class LazyArray:
 
     def read(self) -> npt.NDArray[np.float32]:
         """The numbers as a float32 array of their own."""
-        raw = np.frombuffer(self.data, dtype=_TYPES[self.dtype]).reshape(self.shape)
+        values = np.frombuffer(self.data, dtype=_TYPES[self.dtype])
         if self.dtype == _BFLOAT16:
-            return (raw.astype("<u4") << 16).view("<f4")
-        return np.array(raw, dtype=np.float32, order="C")
+            values = (values.astype("<u4") << 16).view("<f4")
+        return np.array(values, dtype=np.float32).reshape(self.shape)
 
 
 def read_arrays(data: memoryview) -> dict[str, LazyArray]:

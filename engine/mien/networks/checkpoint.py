@@ -127,12 +127,13 @@ def check_tensors(config: GeneratorConfig, tensors: Mapping[str, Any]) -> None:
 def _read(path: Path, data: memoryview) -> Checkpoint:
     head = bytes(data[:9])
     sources: dict[str, LazyTensor | LazyArray] = {}
-    if head[:1] == b"\x80":
-        class_name, init_kwargs, tensors = read_generator(data)
-        sources.update(tensors)
-    elif head[8:9] == b"{":
+    # Safetensors first: the low byte of its length may look like a pickle's start.
+    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= len(data) - 8:
         class_name, init_kwargs = _read_settings(path.with_suffix(".json"))
         sources.update(read_arrays(data))
+    elif head[:1] == b"\x80":
+        class_name, init_kwargs, tensors = read_generator(data)
+        sources.update(tensors)
     else:
         raise _unknown_format(path, head)
     config = GeneratorConfig.from_init_kwargs(init_kwargs)

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
     from mien.networks._onnx_graph import Graph, Precision
 
-OPSET = 17
-_IR_VERSION = 8  # the oldest that holds opset 17, so that older runtimes accept the file
 _LANES = 16  # channels of ONNX Runtime's blocked layout with AVX-512; 8 with AVX2 divides it
 
 Form = Literal["depthwise", "polyphase"]
@@ -96,12 +94,13 @@ def build_model(checkpoint: Checkpoint, options: ExportOptions) -> onnx.ModelPro
         from mien.networks._onnx_graph import Graph
     except ImportError as error:
         raise MissingError(
-            "the onnx package is not installed, and exporting needs it", 'pip install "mien[neural]"'
+            "the onnx package is not installed, and exporting needs it",
+            'pip install "mien[neural]"',
         ) from error
     config = checkpoint.config
     check_tensors(config, checkpoint.tensors)
     graph = Graph(options.precision)
-    output = _add_network(graph, checkpoint, options)
+    _add_network(graph, checkpoint, options)
     graph.nodes[-1].output[0] = "image"
     single = onnx.TensorProto.FLOAT
     size, channels = config.img_resolution, config.img_channels
@@ -117,8 +116,8 @@ def build_model(checkpoint: Checkpoint, options: ExportOptions) -> onnx.ModelPro
     )
     model = helper.make_model(
         proto,
-        opset_imports=[helper.make_opsetid("", OPSET)],
-        ir_version=_IR_VERSION,
+        opset_imports=[helper.make_opsetid("", graph.opset)],
+        ir_version=graph.ir_version,
         producer_name="mien",
         producer_version=_version(),
     )
@@ -133,12 +132,11 @@ def build_model(checkpoint: Checkpoint, options: ExportOptions) -> onnx.ModelPro
             "mien.form": options.form,
         },
     )
-    del output
     onnx.checker.check_model(model, full_check=True)
     return onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True)
 
 
-def _add_network(graph: Graph, checkpoint: Checkpoint, options: ExportOptions) -> str:
+def _add_network(graph: Graph, checkpoint: Checkpoint, options: ExportOptions) -> None:
     from mien.networks._onnx_layers import Weights, add_input_layer, add_layer
 
     config = checkpoint.config
@@ -146,7 +144,8 @@ def _add_network(graph: Graph, checkpoint: Checkpoint, options: ExportOptions) -
     polyphase = options.form == "polyphase"
     lanes = _LANES if polyphase else 1
     flat = graph.op("Reshape", "ws", graph.integers([config.num_ws, config.w_dim]))
-    latents = graph.op("Split", flat, outputs=config.num_ws, axis=0, name="w")
+    ones = graph.integers([1] * config.num_ws)
+    latents = graph.op("Split", flat, ones, outputs=config.num_ws, axis=0, name="w")
     graph.scope("input")
     width = -(-schedule.input.channels // lanes) * lanes
     weights = Weights(tensors=checkpoint.tensors, prefix="synthesis.input")
@@ -159,7 +158,6 @@ def _add_network(graph: Graph, checkpoint: Checkpoint, options: ExportOptions) -
             graph, config, weights, spec, x, w, channels=(width, out), polyphase=polyphase
         )
         width = out
-    return x
 
 
 def _version() -> str:

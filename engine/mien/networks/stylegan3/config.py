@@ -110,11 +110,16 @@ class GeneratorConfig:
         Raises:
             ModelError: a keyword is unknown or a value has the wrong type or range.
         """
-        flat = {k: v for k, v in init_kwargs.items() if k not in ("mapping_kwargs", "synthesis_kwargs")}
+        flat = {
+            k: v for k, v in init_kwargs.items() if k not in ("mapping_kwargs", "synthesis_kwargs")
+        }
         _update(flat, init_kwargs.get("synthesis_kwargs", {}), "synthesis_kwargs")
         mapping: dict[str, Any] = {}
         _update(mapping, init_kwargs.get("mapping_kwargs", {}), "mapping_kwargs")
-        for name, field in (("num_layers", "mapping_layers"), ("lr_multiplier", "mapping_lr_multiplier")):
+        for name, field in (
+            ("num_layers", "mapping_layers"),
+            ("lr_multiplier", "mapping_lr_multiplier"),
+        ):
             if name in mapping:
                 flat[field] = mapping.pop(name)
         if "w_avg_beta" in mapping:
@@ -162,29 +167,41 @@ _INT_BOUNDS = (
     ("filter_size", 1, 32),
     ("lrelu_upsampling", 1, 8),
 )
-_POSITIVE = ("mapping_lr_multiplier", "first_cutoff", "first_stopband", "last_stopband_rel", "output_scale")
+_POSITIVE = (
+    "mapping_lr_multiplier",
+    "first_cutoff",
+    "first_stopband",
+    "last_stopband_rel",
+    "output_scale",
+)
 _INTEGERS = {name for name, _, _ in _INT_BOUNDS} | {"num_fp16_res"}
 
 
 def _update(target: dict[str, Any], extra: object, name: str) -> None:
     if not isinstance(extra, Mapping):
-        raise ModelError(f"{name} should be a table, got {type(extra).__name__}", "the file is damaged")
+        raise ModelError(
+            f"{name} should be a table, got {type(extra).__name__}", "the file is damaged"
+        )
     target.update(extra)
 
 
-def _coerced(name: str, value: object) -> object:
+def _coerced(name: str, value: object) -> Any:
     """``value`` with the type of its field; numbers from files may be NumPy's or floats."""
     if name == "conv_clamp" and value is None:
         return None
     if name == "use_radial_filters":
         if not isinstance(value, bool):
-            raise ModelError(f"{name} should be true or false, got {value!r:.40}", "the file is damaged")
+            raise ModelError(
+                f"{name} should be true or false, got {value!r:.40}", "the file is damaged"
+            )
         return value
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ModelError(f"{name} should be a number, got {value!r:.40}", "the file is damaged")
     if name in _INTEGERS:
         if value != value or abs(value) > 1 << 31 or int(value) != value:
-            raise ModelError(f"{name} should be a whole number, got {value!r:.40}", "the file is damaged")
+            raise ModelError(
+                f"{name} should be a whole number, got {value!r:.40}", "the file is damaged"
+            )
         return int(value)
     return float(value)
 

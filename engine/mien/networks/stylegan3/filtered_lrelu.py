@@ -86,9 +86,7 @@ def upsample(x: Tensor, taps: Tensor | None, up: int, padding: Padding) -> Tenso
     # that lie inside the padded signal.
     t = taps.shape[-1]
     left, right, top, bottom = padding
-    return F.pad(
-        x, [left - (t - 1), right - (t - up), top - (t - 1), bottom - (t - up)]
-    )
+    return F.pad(x, [left - (t - 1), right - (t - up), top - (t - 1), bottom - (t - up)])
 
 
 def downsample(x: Tensor, taps: Tensor | None, down: int) -> Tensor:

@@ -57,11 +57,13 @@ class Generator(nn.Module):
             init_kwargs=self.config.to_init_kwargs(), tensors=tensors, class_name="Generator"
         )
 
-    def export_onnx(self, path: str | Path, precision: str = "fp32", **options: object) -> Path:
+    def export_onnx(
+        self, path: str | Path, precision: str = "fp32", *, form: str = "depthwise"
+    ) -> Path:
         """Writes the synthesis network as one ONNX file; see :mod:`mien.networks.export`."""
         from mien.networks.export import export_onnx
 
-        return export_onnx(self.checkpoint(), path, precision=precision, **options)
+        return export_onnx(self.checkpoint(), path, precision=precision, form=form)
 
 
 def initialised_generator(config: GeneratorConfig, seed: int) -> Generator:

@@ -159,9 +159,7 @@ class SynthesisNetwork(nn.Module):
             (N, 3, size, size) float32, about -1..1, not clipped.
         """
         if ws.ndim != 3 or ws.shape[1:] != (self.num_ws, self.w_dim):
-            raise ValueError(
-                f"expected ws (N, {self.num_ws}, {self.w_dim}), got {tuple(ws.shape)}"
-            )
+            raise ValueError(f"expected ws (N, {self.num_ws}, {self.w_dim}), got {tuple(ws.shape)}")
         ws = ws.to(torch.float32)
         x = self.input(ws[:, 0], transform).to(self.compute_dtype)
         for layer, w in zip(self.layers, ws[:, 1:].unbind(dim=1), strict=True):

@@ -1,0 +1,95 @@
+"""Settings from files are checked before they build anything."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mien.errors import ModelError
+from mien.networks import PRESETS, GeneratorConfig
+
+_R512: dict[str, Any] = {
+    "z_dim": 512,
+    "c_dim": 0,
+    "w_dim": 512,
+    "img_resolution": 512,
+    "img_channels": 3,
+    "mapping_kwargs": {"num_layers": 2},
+    "channel_base": 65536,
+    "channel_max": 1024,
+    "conv_kernel": 1,
+    "use_radial_filters": True,
+    "magnitude_ema_beta": 0.9988915792636801,
+}
+
+
+def test_settings_of_files_in_the_wild_are_understood() -> None:
+    config = GeneratorConfig.from_init_kwargs(_R512)
+    assert config.channel_max == 1024
+    assert config.mapping_layers == 2
+    assert config.use_radial_filters
+
+
+@pytest.mark.parametrize("name", sorted(PRESETS))
+def test_settings_survive_json(name: str) -> None:
+    config = PRESETS[name]
+    assert (
+        GeneratorConfig.from_init_kwargs(json.loads(json.dumps(config.to_init_kwargs()))) == config
+    )
+
+
+def test_whole_floats_count_as_integers() -> None:
+    assert (
+        GeneratorConfig.from_init_kwargs({**_R512, "img_resolution": 512.0}).img_resolution == 512
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"img_resolution": 500}, "power of two"),
+        ({"img_resolution": 1 << 20}, "img_resolution must lie in"),
+        ({"channel_max": 10**9}, "channel_max must lie in"),
+        ({"z_dim": "512"}, "z_dim should be a number"),
+        ({"z_dim": True}, "z_dim should be a number"),
+        ({"w_dim": 512.5}, "whole number"),
+        ({"w_dim": float("nan")}, "whole number"),
+        ({"use_radial_filters": 1}, "true or false"),
+        ({"conv_kernel": 2}, "odd"),
+        ({"num_critical": 14}, "num_critical"),
+        ({"first_cutoff": -1.0}, "positive"),
+        ({"last_stopband_rel": float("inf")}, "positive"),
+        ({"mapping_kwargs": 3}, "should be a table"),
+        ({"style_mixing": 0.5}, "unknown settings: style_mixing"),
+        ({"mapping_kwargs": {"embed_features": 9}}, "unknown settings: embed_features"),
+        ({"conv_clamp": -1.0}, "conv_clamp"),
+    ],
+)
+def test_impossible_settings_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        GeneratorConfig.from_init_kwargs({**_R512, **changes})
+
+
+_values = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=5),
+    st.lists(st.integers()),
+)
+
+
+@settings(deadline=None)
+@given(st.dictionaries(st.sampled_from([*_R512, "first_cutoff", "num_layers", "x"]), _values))
+def test_any_settings_give_a_configuration_or_a_clear_error(changes: dict[str, Any]) -> None:
+    try:
+        config = GeneratorConfig.from_init_kwargs({**_R512, **changes})
+    except ModelError as error:
+        assert error.hint
+    else:
+        assert config.num_ws == config.num_layers + 2
