@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.table import Table
+
 from mien.errors import MediaError
+from mien_benchmarks.swap_speed import BenchSettings, measure_swap
+from mien_benchmarks.swap_truth import measure_truth
 from mien_streamer.cli import options
 from mien_streamer.cli.app import bench_app
 from mien_streamer.cli.console import say, stdout
 from mien_streamer.cli.setup import find_persona
 from mien_streamer.cli.values import parse_size
 from mien_streamer.sinks.partial import PartialFile, write_error
-from rich.table import Table
-
-from mien_benchmarks.swap_speed import BenchSettings, measure_swap
-from mien_benchmarks.swap_truth import measure_truth
 
 
 @bench_app.command(

@@ -9,7 +9,6 @@ from mien.config import GuardConfig, MarkConfig, PipelineConfig, TrackerConfig
 from mien.perception import FaceDescriptor, FaceTracker
 from mien.personas.create import create_ad_hoc
 from mien.pipeline import Pipeline
-
 from mien_benchmarks.truth import PORTRAIT, score_clip
 
 

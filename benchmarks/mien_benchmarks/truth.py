@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import cv2
 import numpy as np
+
 from mien.errors import MediaError
 from mien.face_mesh import FACE_OVAL
 from mien.types import F32Array, FaceTrack, Frame, U8Array
