@@ -7,6 +7,8 @@
 #include <thread>
 #include <vector>
 
+#include "mien/filtered_lrelu_tile.hpp"
+
 namespace mien {
 
 template <typename T>
@@ -54,11 +56,36 @@ Jobs<T> choose_jobs(std::int32_t level) {
     return plain::filtered_lrelu_jobs<T>;
 }
 
+struct BlockOfOne {
+    std::int32_t index() const { return 0; }
+    std::int32_t count() const { return 1; }
+    void sync() const {}
+};
+
+// The CUDA kernel's work in the CUDA kernel's order, for tests on machines without a GPU.
+template <typename T>
+void run_tiles(const FilteredLreluCall<T, T>& call) {
+    const FilteredLreluShape& s = call.shape;
+    const FilteredLreluTile tile = tile_of(s, 8, 16);
+    std::vector<T> shared(tile.values(s));
+    for (std::int64_t plane = 0; plane < std::int64_t(s.batch) * s.channels; ++plane) {
+        for (std::int32_t y = 0; y * tile.out_height < s.out_height; ++y) {
+            for (std::int32_t x = 0; x * tile.out_width < s.out_width; ++x) {
+                filtered_lrelu_tile(call, tile, plane, y, x, shared.data(), BlockOfOne());
+            }
+        }
+    }
+}
+
 }  // namespace
 
 template <typename T>
 void filtered_lrelu(const FilteredLreluCall<T, T>& call, std::int32_t threads,
                     std::int32_t level) {
+    if (level == kCudaTiles) {
+        run_tiles(call);
+        return;
+    }
     const Jobs<T> jobs = choose_jobs<T>(level);
     const FilteredLreluShape& s = call.shape;
     // A band repeats the rows above it that its filter reaches: split only for want of jobs.

@@ -130,7 +130,8 @@ Args:
     codes_y: row of the codes at the first upsampled row.
     codes_x: column of the codes at the first upsampled column.
     threads: most threads to use.
-    level: highest x86-64 version to use: 4 (AVX-512), 3 (AVX2), 0 (the build's own).
+    level: highest x86-64 version to use: 4 (AVX-512), 3 (AVX2), 0 (the build's own);
+        -1 runs the tiles of the CUDA kernel, for tests.
 
 Raises:
     TypeError: arrays of another type.
