@@ -1,9 +1,9 @@
 """Builds the cast: portraits to .persona files and the contact sheet for the docs.
 
-    python tools/build_cast.py PORTRAITS
+    python tools/build_cast.py
 
-PORTRAITS is the folder that ``python -m tools.render_cast`` wrote. Rebuilding with the
-same portraits and models gives the same files, byte for byte.
+The portraits are those that ``python -m tools.render_cast`` wrote and that are kept beside
+it. Rebuilding with the same portraits and models gives the same files, byte for byte.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from mien.perception import FaceDescriptor, FaceTracker
 from mien.personas import Consent, Persona, create_persona, save_persona
 
 ROOT = Path(__file__).resolve().parent.parent
+PORTRAITS = ROOT / "tools/render_cast/portraits"
 CAST_FOLDER = ROOT / "engine/mien/personas/cast"
 SHEET = ROOT / "docs/images/cast.png"
 VIEWS = ("front", "left", "right")
@@ -41,10 +42,10 @@ _CORNER = 14
 def main() -> None:
     """Parse the arguments and build."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("portraits", type=Path, help="folder written by tools.render_cast")
+    parser.add_argument("--portraits", type=Path, default=PORTRAITS, help="their folder")
     arguments = parser.parse_args()
     names = sorted(
-        path.name.removesuffix("_front.png") for path in arguments.portraits.glob("*_front.png")
+        path.name.removesuffix("_front.webp") for path in arguments.portraits.glob("*_front.webp")
     )
     if not names:
         parser.error(f"there are no portraits in {arguments.portraits}")
@@ -69,7 +70,7 @@ def build_member(
     """One member of the cast from its three portraits."""
     return create_persona(
         name,
-        [portraits / f"{name}_{view}.png" for view in VIEWS],
+        [portraits / f"{name}_{view}.webp" for view in VIEWS],
         CONSENT,
         finder=tracker,
         descriptor=descriptor,
@@ -93,7 +94,7 @@ def draw_sheet(names: list[str], portraits: Path) -> Image.Image:
     for number, name in enumerate(names):
         left = _GAP + (number % _COLUMNS) * (_CELL + _GAP)
         top = _GAP + (number // _COLUMNS) * (_CELL + _LABEL + _GAP)
-        with Image.open(portraits / f"{name}_front.png") as portrait:
+        with Image.open(portraits / f"{name}_front.webp") as portrait:
             side = int(min(portrait.size) * 0.88)
             x, y = (portrait.width - side) // 2, 0
             cell = portrait.crop((x, y, x + side, y + side)).resize(
