@@ -74,6 +74,7 @@ void check_array(const A& array, const char* name, std::initializer_list<int64_t
         ++axis;
     }
     if (!fits) throw nb::value_error((wanted + ", got " + describe(array)).c_str());
+    if (array.size() == 0) return;  // strides of nothing mean nothing
     // All but the first axis must be packed; rows may lie apart, but never backwards.
     int64_t packed = 1;
     for (std::size_t i = array.ndim(); i-- > 1;) {
@@ -102,6 +103,7 @@ void check_array(const A& array, const char* name, std::initializer_list<int64_t
 // Lists of points and the like, where rows must touch too.
 template <typename A>
 void check_packed(const A& array, const char* name) {
+    if (array.size() == 0) return;
     int64_t row = 1;
     for (std::size_t i = 1; i < array.ndim(); ++i) row *= static_cast<int64_t>(array.shape(i));
     if (array.shape(0) > 1 && array.stride(0) != row) {
