@@ -33,6 +33,7 @@ from mien_streamer.sources import open_source
 
 WARM_UP = 15
 MEMORY_FRAMES = 60
+SEED = 7
 
 Yardstick = Callable[[U8Array], None]
 
@@ -81,7 +82,11 @@ def measure_swap(persona: Persona, settings: BenchSettings) -> dict[str, Any]:
         "commit": commit_of_checkout(),
         "device": device(),
         "versions": versions(),
-        "settings": {**asdict(settings), "clip": settings.clip and str(settings.clip)},
+        "settings": {
+            **asdict(settings),
+            "clip": settings.clip and str(settings.clip),
+            "seed": SEED,
+        },
         "persona": persona.name,
         "size": f"{settings.size[0]}x{settings.size[1]}",
         "frames": len(samples.total),
@@ -111,10 +116,11 @@ def _sample(
     pipeline: Pipeline, settings: BenchSettings, yardsticks: dict[str, Yardstick]
 ) -> _Samples:
     samples = _Samples(yardsticks)
+    order = np.random.default_rng(SEED)
     wanted = settings.frames + WARM_UP
     for number, frame in enumerate(itertools.islice(_endless(settings), wanted)):
         rgb = np.asarray(cv2.cvtColor(frame.bgr, cv2.COLOR_BGR2RGB), np.uint8)
-        outcome, spent_ms, yard_ms = _race(pipeline, frame, rgb, yardsticks, number)
+        outcome, spent_ms, yard_ms = _race(pipeline, frame, rgb, yardsticks, order)
         if number < WARM_UP:
             continue
         samples.total.append(spent_ms)
@@ -128,15 +134,19 @@ def _sample(
 
 
 def _race(
-    pipeline: Pipeline, frame: Frame, rgb: U8Array, yardsticks: dict[str, Yardstick], number: int
+    pipeline: Pipeline,
+    frame: Frame,
+    rgb: U8Array,
+    yardsticks: dict[str, Yardstick],
+    order: np.random.Generator,
 ) -> tuple[Outcome, float, dict[str, float]]:
-    """Times everybody on one frame. The order turns from frame to frame: whoever runs after
-    another finds colder caches and threads that still spin."""
+    """Times everybody on one frame, in an order drawn anew for each: whoever runs after
+    another finds its caches cold and its threads still spinning."""
     names = ["", *yardsticks]
     yard_ms: dict[str, float] = {}
     outcome, spent_ms = None, 0.0
-    for place in range(len(names)):
-        name = names[(place + number) % len(names)]
+    for place in order.permutation(len(names)):
+        name = names[place]
         if name:
             yard_ms[name] = _time(yardsticks[name], rgb)
         else:
