@@ -44,6 +44,8 @@ def open_sink(
         DeviceError: there is no virtual camera or no screen.
     """
     kind, _, rest = spec.partition(":")
+    if spec == "webrtc":
+        raise UsageError("this mien has no WebRTC sink", "use virtualcam, window or file:PATH")
     if spec == "null":
         return NullSink()
     if spec == "window":

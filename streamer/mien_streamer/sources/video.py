@@ -18,7 +18,12 @@ from mien.errors import MediaError
 from mien.types import Frame
 from mien_streamer.colour import BgrConverter
 from mien_streamer.orientation import Orientation
-from mien_streamer.sources.source import ClosingSource, SourceInfo, ns_from_ticks
+from mien_streamer.sources.source import (
+    LIVE_TIME_BASE,
+    ClosingSource,
+    SourceInfo,
+    ns_from_ticks,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -120,7 +125,7 @@ class VideoSource(ClosingSource):
         self._orientation = Orientation.of_frame(head)
         width, height = self._orientation.size(head.width, head.height)
         fps = stream.average_rate or stream.guessed_rate or stream.base_rate
-        time_base = stream.time_base or LIVE_FALLBACK
+        time_base = stream.time_base or LIVE_TIME_BASE
         duration = _duration(stream, time_base)
         length = duration or Fraction(self._container.duration or 0, 1_000_000)
         count = stream.frames or (round(length * fps) if fps else 0)
@@ -230,9 +235,6 @@ class VideoSource(ClosingSource):
         if self._container is not None:
             self._container.close()
             self._container = None
-
-
-LIVE_FALLBACK = Fraction(1, 90_000)
 
 
 def _video_stream(container: InputContainer, where: str) -> VideoStream:
