@@ -584,6 +584,11 @@ BAD_OPTIONS: dict[str, tuple[object, ...]] = {
         *("swap", "in.mp4", "-p", PERSONA, "-o", "out.mp4"),
         *("--likeness", "much"),
     ),
+    "likeness that is NaN": (
+        *("swap", "in.mp4", "-p", PERSONA, "-o", "out.mp4"),
+        *("--likeness", "nan"),
+    ),
+    "endless duration": ("live", "-p", PERSONA, "--duration", "nan"),
     "unknown guard": ("live", "-p", PERSONA, "--guard", "loud"),
     "unknown command": ("swop",),
     "unknown sub-command": ("persona", "clone"),

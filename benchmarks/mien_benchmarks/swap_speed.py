@@ -34,6 +34,7 @@ from mien_streamer.sources import open_source
 WARM_UP = 15
 MEMORY_FRAMES = 60
 SEED = 7
+RSS_EVERY = 50
 
 Yardstick = Callable[[U8Array], None]
 
@@ -96,6 +97,11 @@ def measure_swap(persona: Persona, settings: BenchSettings) -> dict[str, Any]:
         "total_ms": total,
         "fps": round(1000.0 / float(np.mean(samples.total)), 2),
         "peak_rss_mb": round(peak_rss_mb, 1),
+        "rss_during_run_mb": {
+            "first": round(samples.rss_mb[0], 1),
+            "last": round(samples.rss_mb[-1], 1),
+            "yardstick_included": bool(yardstick_ms),
+        },
         "yardstick_ms": yardstick_ms,
         "ratio_to_yardstick": {
             name: round(total["p50"] / times["p50"], 3) for name, times in yardstick_ms.items()
@@ -109,6 +115,7 @@ class _Samples:
         self.stages: dict[str, list[float]] = {}
         self.yardsticks: dict[str, list[float]] = {name: [] for name in yardsticks}
         self.faces: list[float] = []
+        self.rss_mb: list[float] = []
         self.swapped = 0
 
 
@@ -117,12 +124,15 @@ def _sample(
 ) -> _Samples:
     samples = _Samples(yardsticks)
     order = np.random.default_rng(SEED)
+    process = psutil.Process()
     wanted = settings.frames + WARM_UP
     for number, frame in enumerate(itertools.islice(_endless(settings), wanted)):
         rgb = np.asarray(cv2.cvtColor(frame.bgr, cv2.COLOR_BGR2RGB), np.uint8)
         outcome, spent_ms, yard_ms = _race(pipeline, frame, rgb, yardsticks, order)
         if number < WARM_UP:
             continue
+        if number % RSS_EVERY == WARM_UP:
+            samples.rss_mb.append(process.memory_info().rss / 1e6)
         samples.total.append(spent_ms)
         samples.swapped += outcome.swapped > 0
         for name, time_ms in outcome.stage_ms.items():

@@ -67,6 +67,7 @@ def live(
         typer.Option(
             min=0.0,
             max=60.0,
+            callback=options.finite,
             help="Longest time the last good picture is held, seconds.",
             rich_help_panel=options.SAFETY,
         ),
@@ -76,6 +77,7 @@ def live(
         typer.Option(
             min=0.0,
             max=10_000.0,
+            callback=options.finite,
             help="A swap that takes longer counts as failed, ms; 0 = never.",
             rich_help_panel=options.SAFETY,
         ),
@@ -99,7 +101,12 @@ def live(
     ] = False,
     duration: Annotated[
         float | None,
-        typer.Option(min=0.0, help="Stop after so many seconds.", rich_help_panel=options.MACHINE),
+        typer.Option(
+            min=0.0,
+            callback=options.finite,
+            help="Stop after so many seconds.",
+            rich_help_panel=options.MACHINE,
+        ),
     ] = None,
     report: options.ReportOption = None,
 ) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from math import isfinite
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +22,13 @@ LOOKS = "Looks"
 SAFETY = "Safety"
 PICTURE = "Picture"
 MACHINE = "Machine"
+
+
+def finite(value: float | None) -> float | None:
+    """Refuses NaN and infinity, which pass every range check or none."""
+    if value is not None and not isfinite(value):
+        raise typer.BadParameter(f"{value} is not a usable number.")
+    return value
 
 
 class Guard(StrEnum):
@@ -62,6 +70,7 @@ LikenessOption = Annotated[
         min=0.0,
         max=1.0,
         help="How much of the persona's shape replaces yours.",
+        callback=finite,
         rich_help_panel=LOOKS,
     ),
 ]
@@ -71,6 +80,7 @@ ToneOption = Annotated[
         min=0.0,
         max=1.0,
         help="Skin tone from yours (0) to the persona's (1).",
+        callback=finite,
         rich_help_panel=LOOKS,
     ),
 ]
@@ -140,6 +150,7 @@ FpsOption = Annotated[
         min=0.1,
         max=1000.0,
         help="Highest rate of the output; also asked of a camera.",
+        callback=finite,
         rich_help_panel=PICTURE,
     ),
 ]
