@@ -173,7 +173,7 @@ def _add_random_features(
             # No face is quite symmetric.
             other = strength * (1 + 0.1 * random.randn())
             vertices += other * shapes.displacement(shapes.by_name["r-" + target[2:]])
-    for path in sorted((shapes.data / "mpfb2/targets/asym").glob("*.target.gz")):
-        target = path.name.removesuffix(".target.gz")
+    for file in sorted((shapes.data / "mpfb2/targets/asym").glob("*.target.gz")):
+        target = file.name.removesuffix(".target.gz")
         if "asymm" not in target and random.rand() < 0.3:
             vertices += 0.12 * random.rand() * shapes.displacement(f"asym/{target}")

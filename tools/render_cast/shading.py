@@ -112,11 +112,11 @@ def _lit_share(px, py, pz, shadow, axes, centre, scale):  # type: ignore[no-unty
 
 
 @njit(parallel=True, fastmath=True, cache=True)
-def shade(
+def shade(  # type: ignore[no-untyped-def]
     triangle_at, weights, triangles, material, level, vertices, normals, rest, attributes,
     layers, colours, eye_point, key_dir, key, sky, ground, fill_dir, fill, shine,
     shadow, shadow_axes, shadow_centre, shadow_scale, out,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     """Write linear RGB and coverage of every visible sample into ``out`` (H, W, 4)."""
     height, width = triangle_at.shape
     for y in prange(height):

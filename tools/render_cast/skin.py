@@ -58,13 +58,13 @@ def paint_skin(person: Person) -> SkinMaps:
     random = np.random.RandomState(person.seed + 1000)
     base = _base_colour(person.skin_tone) * (1 + 0.02 * random.randn(3) * [0.5, 1, 1])
     blotches, mottle, grain = _noise(random, 260, 5), _noise(random, 30, 4), _noise(random, 6, 2)
-    albedo = np.ones((MAP_HEIGHT, MAP_WIDTH, 3), np.float32) * base.astype(np.float32)
+    albedo: F32 = np.ones((MAP_HEIGHT, MAP_WIDTH, 3), np.float32) * base.astype(np.float32)
     albedo *= (1 + 0.14 * (blotches - 0.5) + 0.18 * (mottle - 0.5) + 0.10 * (grain - 0.5))[
         ..., None
     ]
     _paint_flush(albedo, person, mottle)
     brows = _draw_brows(person, random)[..., None]
-    albedo = albedo * (1 - brows) + np.array(BROW_COLOURS[person.hair], np.float32) * brows
+    albedo = _mix(albedo, np.array(BROW_COLOURS[person.hair], np.float32), brows)
     if person.liner > 0:
         _paint_lids(albedo, person)
     if person.beard > 0:
@@ -74,7 +74,7 @@ def paint_skin(person: Person) -> SkinMaps:
     _paint_moles(albedo, random)
     hair = _hair_region(person, random)
     scalp = (hair * 0.9)[..., None]
-    albedo = albedo * (1 - scalp) + np.array(HAIR_COLOURS[person.hair], np.float32) * 0.6 * scalp
+    albedo = _mix(albedo, np.array(HAIR_COLOURS[person.hair], np.float32) * 0.6, scalp)
     bump = _bump(albedo, person, random, blotches, mottle)
     slope_columns = cv2.Sobel(bump, cv2.CV_32F, 1, 0, ksize=3) / 8
     slope_rows = -cv2.Sobel(bump, cv2.CV_32F, 0, 1, ksize=3) / 8
@@ -120,6 +120,14 @@ def _noise(random: np.random.RandomState, cell: float, octaves: int, stretch: fl
     return total / weight
 
 
+def _mix(albedo: F32, colour: F32, share: F32) -> F32:
+    return np.asarray(albedo * (1 - share) + colour * share, dtype=np.float32)
+
+
+def _blur(image: F32, sigma: float) -> F32:
+    return np.asarray(cv2.GaussianBlur(image, (0, 0), sigma), dtype=np.float32)
+
+
 def _spot(angle: float, height: float, angle_sigma: float, height_sigma: float) -> F32:
     return np.asarray(
         np.exp(-(((ANGLE - angle) / angle_sigma) ** 2) - ((HEIGHT - height) / height_sigma) ** 2)
@@ -163,8 +171,8 @@ def _draw_brows(person: Person, random: np.random.RandomState) -> F32:
             start = _to_pixels(side * angle, height)
             end = _to_pixels(side * (angle + lean * 0.55), height + rise)
             _draw_hair(canvas, start, end, 0.3 + 0.4 * random.rand())
-    canvas = cv2.GaussianBlur(canvas, (0, 0), 0.8)
-    soft = cv2.GaussianBlur(canvas, (0, 0), 7)
+    canvas = _blur(canvas, 0.8)
+    soft = _blur(canvas, 7)
     return np.clip(canvas * 1.5 + soft * 0.6, 0, 0.95)
 
 
@@ -173,7 +181,7 @@ def _draw_hair(
 ) -> None:
     # Four fractional bits of a pixel.
     points = [(int(x * 16), int(y * 16)) for x, y in (start, end)]
-    cv2.line(canvas, points[0], points[1], shade, 1, cv2.LINE_AA, 4)
+    cv2.line(canvas, points[0], points[1], (shade,), 1, cv2.LINE_AA, 4)
 
 
 def _paint_lids(albedo: F32, person: Person) -> None:
@@ -191,10 +199,10 @@ def _paint_beard(albedo: F32, person: Person, random: np.random.RandomState, mot
     cheek = smoothstep(6.35, 6.75, HEIGHT) * smoothstep(16, 26, away) * smoothstep(52, 36, away)
     region = np.clip(region - 0.85 * cheek, 0, 1) * (1 - _spot(0, 6.60, 14, 0.09) * 0.9)
     dots = (random.rand(MAP_HEIGHT, MAP_WIDTH) < 0.30).astype(np.float32)
-    dots = cv2.GaussianBlur(dots, (0, 0), 0.8) * 1.5
+    dots = _blur(dots, 0.8) * 1.5
     cover = np.clip(region * person.beard * (0.30 + 0.75 * dots * (0.5 + mottle)), 0, 0.92)
     colour = np.array(BROW_COLOURS[person.hair], np.float32) * 1.1
-    return np.asarray(albedo * (1 - cover[..., None]) + colour * cover[..., None])
+    return _mix(albedo, colour, cover[..., None])
 
 
 def _paint_freckles(albedo: F32, person: Person, random: np.random.RandomState) -> None:
@@ -204,17 +212,16 @@ def _paint_freckles(albedo: F32, person: Person, random: np.random.RandomState) 
         radius = 1.2 + 1.6 * random.rand()
         shade = 0.25 + 0.3 * random.rand()
         centre = (int(x * 16), int(y * 16))
-        cv2.circle(canvas, centre, int(radius * 16), shade, -1, cv2.LINE_AA, 4)
-    canvas = cv2.GaussianBlur(canvas, (0, 0), 1.2)[..., None]
-    albedo *= 1 - canvas * np.array([0.35, 0.5, 0.55], np.float32)
+        cv2.circle(canvas, centre, int(radius * 16), (shade,), -1, cv2.LINE_AA, 4)
+    albedo *= 1 - _blur(canvas, 1.2)[..., None] * np.array([0.35, 0.5, 0.55], np.float32)
 
 
 def _paint_moles(albedo: F32, random: np.random.RandomState) -> None:
     for _ in range(random.randint(1, 4)):
         x, y = _to_pixels(random.randn() * 28, 6.3 + 1.4 * random.rand())
         canvas = np.zeros((MAP_HEIGHT, MAP_WIDTH), np.float32)
-        cv2.circle(canvas, (int(x), int(y)), random.randint(2, 4), 1, -1, cv2.LINE_AA)
-        albedo *= 1 - 0.5 * cv2.GaussianBlur(canvas, (0, 0), 1)[..., None]
+        cv2.circle(canvas, (int(x), int(y)), random.randint(2, 4), (1.0,), -1, cv2.LINE_AA)
+        albedo *= 1 - 0.5 * _blur(canvas, 1)[..., None]
 
 
 def _hair_region(person: Person, random: np.random.RandomState) -> F32:
@@ -251,7 +258,7 @@ def _bump(
             lines += crow * smoothstep(26, 29, away) * smoothstep(42, 34, away) * 0.7
         relief = relief - 5.5 * person.wrinkles * lines
         albedo *= 1 - (0.22 * person.wrinkles * np.clip(lines, 0, 1))[..., None]
-    return np.asarray(cv2.GaussianBlur(relief.astype(np.float32), (0, 0), 0.7))
+    return _blur(relief.astype(np.float32), 0.7)
 
 
 def _strands(hair: F32, random: np.random.RandomState) -> tuple[F32, F32]:

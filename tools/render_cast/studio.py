@@ -56,9 +56,10 @@ class Camera:
         view = (points - self.position) @ self.axes.T
         distance = np.maximum(-view[:, 2], 0.01)
         scale = self.focal * size / distance
-        return np.stack(
+        pixels = np.stack(
             [size / 2 + scale * view[:, 0], size / 2 - scale * view[:, 1], 1 / distance], axis=1
-        ).astype(np.float32)
+        )
+        return np.asarray(pixels, dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,7 +227,7 @@ def _bake_openness(vertices: F32, head: Head, directions: int = 96, size: int = 
         weight = np.maximum(normals @ direction, 0)
         seen += weight * (nearest[row, column] - view[:, 2] < 0.05)
         possible += weight
-    return np.clip(seen / possible * 1.05, 0.03, 1).astype(np.float32)
+    return np.asarray(np.clip(seen / possible * 1.05, 0.03, 1), dtype=np.float32)
 
 
 def _colours(person: Person, maps: SkinMaps) -> F32:
@@ -250,7 +251,7 @@ def _turn(points: F32, pivot: F32, yaw_deg: float) -> F32:
         [x * math.cos(angle) + z * math.sin(angle), y, z * math.cos(angle) - x * math.sin(angle)],
         axis=1,
     )
-    return (turned + pivot).astype(np.float32)
+    return np.asarray(turned + pivot, dtype=np.float32)
 
 
 def _direction(azimuth_deg: float, elevation_deg: float) -> F32:
@@ -264,7 +265,7 @@ def _basis(direction: F32) -> F32:
     up = np.array([0.0, 1.0, 0.0]) if abs(d[1]) < 0.9 else np.array([1.0, 0.0, 0.0])
     right = np.cross(up, d)
     right /= np.linalg.norm(right)
-    return np.stack([right, np.cross(d, right), d]).astype(np.float32)
+    return np.asarray(np.stack([right, np.cross(d, right), d]), dtype=np.float32)
 
 
 def _backdrop(size: int) -> F32:
