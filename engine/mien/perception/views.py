@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
 from mien.face_mesh import face_mesh
@@ -10,6 +12,9 @@ from mien.types import F32Array, U8Array
 
 _LEAST_IN_PICTURE = 0.35
 """Share of the landmarks that must lie in the picture; the rest is the model's guess."""
+
+_LEAST_TO_JUDGE = 0.9
+"""The same for a face that is to be recognised."""
 
 _WIDEST_YAW_DEG, _WIDEST_PITCH_DEG = 40.0, 30.0
 """Beyond these turns the identity descriptor is not to be trusted (measured)."""
@@ -20,19 +25,14 @@ _SMALLEST_EYES_PX = 14.0
 
 def in_picture(landmarks: F32Array, image_bgr: U8Array) -> bool:
     """True when enough of the face lies inside the image."""
-    height, width = image_bgr.shape[:2]
-    x, y = landmarks[:, 0], landmarks[:, 1]
-    inside = (x >= 0) & (y >= 0) & (x < width) & (y < height)
-    return float(inside.mean()) >= _LEAST_IN_PICTURE
+    return _share_in_picture(landmarks, image_bgr) >= _LEAST_IN_PICTURE
 
 
 def judgeable(landmarks: F32Array, image_bgr: U8Array) -> bool:
     """True when the identity descriptor can be trusted on this view."""
     if float(np.hypot(*(landmarks[263, :2] - landmarks[33, :2]))) < _SMALLEST_EYES_PX:
         return False
-    height, width = image_bgr.shape[:2]
-    x, y = landmarks[:468, 0], landmarks[:468, 1]
-    if float(((x >= 0) & (y >= 0) & (x < width) & (y < height)).mean()) < 0.9:
+    if _share_in_picture(landmarks, image_bgr) < _LEAST_TO_JUDGE:
         return False
     pose = estimate_pose(landmarks)
     return abs(pose.yaw_deg) < _WIDEST_YAW_DEG and abs(pose.pitch_deg) < _WIDEST_PITCH_DEG
@@ -56,5 +56,14 @@ def shape_change(before: F32Array, after: F32Array) -> float:
     return float(np.sqrt(np.vdot(rest, rest).real / max(np.vdot(b, b).real, 1e-9)))
 
 
+def _share_in_picture(landmarks: F32Array, image_bgr: U8Array) -> float:
+    height, width = image_bgr.shape[:2]
+    x, y = landmarks[:, 0], landmarks[:, 1]
+    if x.min() >= 0 and y.min() >= 0 and x.max() < width and y.max() < height:
+        return 1.0
+    return float(((x >= 0) & (y >= 0) & (x < width) & (y < height)).mean())
+
+
+@cache
 def _stable_points() -> np.ndarray[tuple[int, ...], np.dtype[np.intp]]:
     return np.nonzero(face_mesh().pose_weights)[0]
