@@ -608,7 +608,8 @@ def test_bad_options(case: str, bench: Bench, mien: Mien) -> None:
         ("--size", "big"),
         ("--size", "0x0"),
         ("--crop", "9"),
-        ("--crop", "4000x4000+0+0"),
+        ("--crop", "0,0,4000,4000"),
+        ("--crop", "0,0,0,10"),
         ("--face", "nose"),
     ],
 )

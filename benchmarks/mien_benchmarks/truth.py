@@ -131,7 +131,7 @@ def score_clip(
             output = swap(frame)
             faces = finder.find(original)
             if faces:
-                region = _oval(faces[0].landmarks, original.shape[:2])
+                region = _oval(faces[0].landmarks, frame.size)
             if region is None:
                 continue
             pictures = {"unswapped": original, "swapped": output, "truth": truth}

@@ -36,8 +36,8 @@ CAMERA_SIZE = (1280, 720)
 
 @app.command(
     rich_help_panel="Faces",
-    epilog="Examples: [bold]mien live -p ada[/bold] (window), "
-    "[bold]mien live -p ada --sink virtualcam --mirror[/bold] (OBS, calls), "
+    epilog="Examples: [bold]mien live -p ada --sink window[/bold] (try it), "
+    "[bold]mien live -p ada --mirror[/bold] (OBS, calls), "
     "[bold]mien live --config show.toml --guard slate[/bold]",
 )
 def live(
@@ -46,8 +46,8 @@ def live(
         str, typer.Option(metavar="SOURCE", help="camera:0, file:PATH (in real time), or a URL.")
     ] = "camera:0",
     sink: Annotated[
-        str, typer.Option(metavar="SINK", help="window, virtualcam, file:PATH or null.")
-    ] = "window",
+        str, typer.Option(metavar="SINK", help="virtualcam, window, file:PATH or null.")
+    ] = "virtualcam",
     config: Annotated[
         Path | None,
         typer.Option(

@@ -131,7 +131,7 @@ MirrorOption = Annotated[
 CropOption = Annotated[
     str | None,
     typer.Option(
-        help="Part of the picture: 9:16 (centred) or 640x480+100+50.",
+        help="Part of the picture: 9:16 (centred), or LEFT,TOP,WIDTH,HEIGHT.",
         metavar="CROP",
         rich_help_panel=PICTURE,
     ),

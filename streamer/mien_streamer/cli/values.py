@@ -49,16 +49,17 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 def parse_crop(text: str) -> Crop:
-    """A crop from ``9:16`` (centred) or ``640x480+100+50`` (rectangle)."""
+    """A crop from ``9:16`` (centred) or ``LEFT,TOP,WIDTH,HEIGHT`` in pixels."""
     ratio = re.fullmatch(r"(\d{1,4}):(\d{1,4})", text.strip())
     if ratio is not None and int(ratio[1]) and int(ratio[2]):
         return Crop(int(ratio[1]) / int(ratio[2]))
-    place = re.fullmatch(r"(\d{1,5})[xX](\d{1,5})\+(\d{1,5})\+(\d{1,5})", text.strip())
-    if place is not None and int(place[1]) and int(place[2]):
-        wide, tall, left, top = (int(number) for number in place.groups())
+    place = re.fullmatch(r"(\d{1,5}),(\d{1,5}),(\d{1,5}),(\d{1,5})", text.replace(" ", ""))
+    if place is not None and int(place[3]) and int(place[4]):
+        left, top, wide, tall = (int(number) for number in place.groups())
         return Crop(None, (left, top, wide, tall))
     raise UsageError(
-        f"{text!r} is no crop", "write an aspect ratio like 9:16 or a rectangle like 640x480+100+50"
+        f"{text!r} is no crop",
+        "write an aspect ratio like 9:16, or LEFT,TOP,WIDTH,HEIGHT in pixels",
     )
 
 
