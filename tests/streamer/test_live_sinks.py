@@ -266,7 +266,7 @@ def test_without_sdl_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize("size", [(1, 1), (64, 48), (1280, 720)])
 def test_text_is_laid_over_a_copy(size: tuple[int, int]) -> None:
     picture = striped(0, *size)
-    shown = overlay_text(picture, ["one", "two"])
+    shown = overlay_text(picture, [("H", "help"), ("a notice", "")])
     assert shown is not picture
     assert shown.shape == picture.shape
     assert (picture == striped(0, *size)).all()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +14,19 @@ from mien.errors import DeviceError, MediaError, OutputError
 from mien.types import Frame, U8Array
 from mien_streamer.live_loop import LiveStatus
 from mien_streamer.loop import run_live, run_offline
-from tests.streamer.media import ListSink, MadeSource, Passed, passing
+from mien_streamer.sinks import VideoFileSink
+from mien_streamer.sources.paced import PacedSource
+from mien_streamer.sources.video import VideoSource
+from tests.streamer.media import (
+    ListSink,
+    MadeSource,
+    ManualClock,
+    Passed,
+    audio_packets,
+    make_video,
+    passing,
+    video_times,
+)
 
 LOST = DeviceError("camera 0 stopped", "check the cable")
 FULL = OutputError("the disk is full", "free some space")
@@ -271,3 +284,16 @@ def test_status_comes_about_once_a_second_with_recent_numbers(
     assert said[0].p50_ms >= 7
     assert said[0].p95_ms >= said[0].p50_ms
     assert [status.frames for status in said] == sorted(status.frames for status in said)
+
+
+def test_a_live_recording_keeps_the_times_of_its_frames_and_the_sound(tmp_path: Path) -> None:
+    made = make_video(tmp_path / "in.mp4", ticks=range(0, 40 * 512, 512), audio="aac", audio_s=1.3)
+    source = PacedSource(VideoSource(str(made)), clock=ManualClock())
+    sink = VideoFileSink(tmp_path / "out.mp4", source.info)
+    stats = run_live(source, passing, sink, stop=threading.Event())
+    times = video_times(tmp_path / "out.mp4")
+    assert stats.frames + stats.dropped == 40
+    assert len(times) == stats.frames
+    assert set(times) <= set(video_times(made))
+    assert times[-1] == video_times(made)[-1]
+    assert audio_packets(tmp_path / "out.mp4") == audio_packets(made)

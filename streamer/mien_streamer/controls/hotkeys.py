@@ -26,13 +26,14 @@ class Action(Enum):
 
 
 HELP_LINES = (
-    "right / left   next / previous persona",
-    "up / down      likeness",
-    "space          panic: slate on / off",
-    "B B            bare face (press twice), B to go back",
-    "H              this help",
-    "Q              quit",
+    ("right / left", "next / previous persona"),
+    ("up / down", "likeness"),
+    ("space", "panic: slate on / off"),
+    ("B, B", "bare face (press twice), B goes back"),
+    ("H", "this help"),
+    ("Q", "quit"),
 )
+"""Key and meaning."""
 
 _ACTIONS = {
     "right": Action.NEXT_PERSONA,

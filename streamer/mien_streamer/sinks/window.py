@@ -6,7 +6,7 @@ import ctypes
 import importlib
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import cv2
@@ -96,7 +96,7 @@ class WindowSink(ClosingSink):
         now_ns = self._clock_ns()
         lines = list(HELP_LINES) if now_ns < self._help_until_ns else []
         if now_ns < self._notice_until_ns:
-            lines.append(self._notice)
+            lines.append((self._notice, ""))
         return overlay_text(frame_bgr, lines) if lines else np.ascontiguousarray(frame_bgr)
 
     def _open(self, height: int, width: int) -> None:
@@ -163,18 +163,18 @@ def _load_sdl() -> Any:
         ) from error
 
 
-def overlay_text(frame_bgr: U8Array, lines: list[str]) -> U8Array:
-    """A copy of the frame with lines of text on a darkened strip at its lower left."""
+def overlay_text(frame_bgr: U8Array, rows: Sequence[tuple[str, str]]) -> U8Array:
+    """A copy of the frame with text in two columns on a darkened strip at its lower left."""
     shown = frame_bgr.copy()
     height, width = shown.shape[:2]
     scale = max(0.3, height / 1080)
     pitch = max(8, round(34 * scale))
-    top = max(0, height - pitch * (len(lines) + 1))
-    strip = shown[top:, : min(width, round(760 * scale))]
+    top = max(0, height - pitch * len(rows) - pitch // 2)
+    strip = shown[top:, : min(width, round(860 * scale))]
     strip //= 3
-    for row, line in enumerate(lines):
-        at = (pitch // 2, top + pitch * (row + 1))
-        cv2.putText(
-            shown, line, at, cv2.FONT_HERSHEY_SIMPLEX, 0.9 * scale, (255, 255, 255), 1, cv2.LINE_AA
-        )
+    font, white = cv2.FONT_HERSHEY_SIMPLEX, (255, 255, 255)
+    for row, columns in enumerate(rows):
+        for left, text in zip((pitch // 2, round(220 * scale)), columns, strict=True):
+            at = (left, top + pitch * (row + 1))
+            cv2.putText(shown, text, at, font, 0.9 * scale, white, 1, cv2.LINE_AA)
     return shown
