@@ -57,8 +57,12 @@ class CudaDriver:
                 ctypes.c_ulonglong(0),
             )
         finally:
-            self._call("cuGraphDestroy", ctypes.c_void_p(graph))
+            self.discard(graph)
         return executable.value or 0
+
+    def discard(self, graph: int) -> None:
+        """Frees a recording."""
+        self._call("cuGraphDestroy", ctypes.c_void_p(graph))
 
     def launch(self, executable: int, stream: int) -> None:
         """Queues the whole graph."""

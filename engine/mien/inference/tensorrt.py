@@ -288,6 +288,7 @@ class TensorRTRunner(RunnerBase):
             queued = self._context.execute_async_v3(handle)
             graph = driver.end_capture(handle)
             if not queued:
+                driver.discard(graph)
                 raise DeviceError("TensorRT could not be recorded")
             self._executable = driver.instantiate(graph)
             self.uses_graph = True
