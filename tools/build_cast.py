@@ -25,10 +25,7 @@ VIEWS = ("front", "left", "right")
 # Fixed, so that the files can be rebuilt byte for byte.
 CREATED = "2025-01-01T00:00:00+00:00"
 CONSENT = Consent(
-    statement=(
-        "A fictional person, rendered from CC0 shapes with procedural skin and hair. Nobody "
-        "real is shown and nobody's consent is needed. Dedicated to the public domain (CC0 1.0)."
-    ),
+    statement="Fictional, rendered from CC0 shapes: nobody real is shown. CC0 1.0.",
     given_by="fictional",
 )
 MAX_BYTES = 1_500_000

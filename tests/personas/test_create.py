@@ -141,6 +141,15 @@ def test_faces_of_like_size_are_listed_from_the_left() -> None:
     assert "largest" in caught.value.hint
 
 
+def test_a_crowd_is_not_listed_in_full() -> None:
+    crowd = [make_face(150 * number, 10, 100) for number in range(40)]
+    with pytest.raises(PhotoError) as caught:
+        choose_face(crowd, "crowd.jpg")
+    assert caught.value.what.startswith("crowd.jpg shows 40 faces: 1 at (0, 10)")
+    assert caught.value.what.endswith("and so on to the right")
+    assert len(caught.value.what) < 250
+
+
 @pytest.mark.parametrize(
     ("choose", "expected"),
     [

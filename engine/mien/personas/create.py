@@ -41,6 +41,7 @@ _PREVIEW_QUALITY = 90
 _PREVIEW_MARGIN = 1.75
 AD_HOC_STATEMENT = "ad hoc: not stored"
 _PRINTABLE_NAME_CHARS = 40
+_MOST_LISTED = 6
 
 
 class FaceFinder(Protocol):
@@ -271,7 +272,8 @@ def _area(face: FaceTrack) -> float:
 
 
 def _list_faces(faces: Sequence[FaceTrack]) -> str:
-    return ", ".join(
+    listed = ", ".join(
         "{} at ({:.0f}, {:.0f})-({:.0f}, {:.0f})".format(number, *face.box)
-        for number, face in enumerate(faces, start=1)
+        for number, face in enumerate(faces[:_MOST_LISTED], start=1)
     )
+    return listed if len(faces) <= _MOST_LISTED else f"{listed} and so on to the right"
