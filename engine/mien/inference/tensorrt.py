@@ -11,7 +11,7 @@ import contextlib
 import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -30,6 +30,9 @@ from mien.inference.runner import (
     is_on_device,
 )
 from mien.inference.tensorrt_build import Progress, build_engine, make_logger, require_tensorrt
+
+if TYPE_CHECKING:
+    import tensorrt
 
 logger = logging.getLogger(__name__)
 
@@ -120,7 +123,9 @@ class TensorRTRunner(RunnerBase):
         device_index: int = 0,
         reason: str = "asked for",
     ) -> None:
-        trt = require_tensorrt()
+        require_tensorrt()
+        import tensorrt as trt
+
         cuda = require_pycuda()
         if not Path(path).is_file():
             raise ModelError(f"there is no ONNX file {path}", "check the path")
@@ -151,10 +156,10 @@ class TensorRTRunner(RunnerBase):
         self._gpu_context = gpu.retain_primary_context()
         try:
             with self._current():
-                self._log = make_logger(trt)
+                self._log = make_logger()
                 self._runtime = trt.Runtime(self._log)
-                self._engine = self._load(trt, cache, key, Path(path), level, progress, build)
-                self._prepare(trt)
+                self._engine = self._load(cache, key, Path(path), level, progress, build)
+                self._prepare()
         except BaseException:
             self.close()
             raise
@@ -169,14 +174,13 @@ class TensorRTRunner(RunnerBase):
 
     def _load(
         self,
-        trt: Any,
         cache: EngineCache,
         key: EngineKey,
         path: Path,
         level: int,
         progress: Progress | None,
         build: bool,
-    ) -> Any:
+    ) -> tensorrt.ICudaEngine:
         why = "none was built yet"
         try:
             data = cache.load(key)
@@ -195,7 +199,7 @@ class TensorRTRunner(RunnerBase):
             )
         logger.warning("building a TensorRT engine, which takes minutes: %s", why)
         done = build_engine(
-            trt, path, level=level, progress=progress, timing_cache=cache.timing_cache_path(key)
+            path, level=level, progress=progress, timing_cache=cache.timing_cache_path(key)
         )
         cache.store(key, done.engine, done.seconds)
         self.built = f"{why}; built in {done.seconds:.0f} s"
@@ -207,7 +211,9 @@ class TensorRTRunner(RunnerBase):
             )
         return engine
 
-    def _prepare(self, trt: Any) -> None:
+    def _prepare(self) -> None:
+        import tensorrt as trt
+
         cuda = self._cuda
         self._context = self._engine.create_execution_context()
         if self._context is None:
@@ -215,12 +221,15 @@ class TensorRTRunner(RunnerBase):
                 "TensorRT cannot create an execution context", "free memory on the GPU"
             )
         self._stream = cuda.Stream()
+        numpy_type: Any = trt.nptype  # without types in the stubs
         inputs: dict[str, TensorSpec] = {}
         outputs: dict[str, TensorSpec] = {}
         for index in range(self._engine.num_io_tensors):
             name = self._engine.get_tensor_name(index)
-            dtype = np.dtype(trt.nptype(self._engine.get_tensor_dtype(name)))
-            spec = TensorSpec(name, tuple(self._engine.get_tensor_shape(name)), str(dtype))
+            sizes = self._engine.get_tensor_shape(name)
+            shape = tuple(int(sizes[axis]) for axis in range(len(sizes)))
+            dtype = np.dtype(numpy_type(self._engine.get_tensor_dtype(name)))
+            spec = TensorSpec(name, shape, str(dtype))
             is_input = self._engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT
             (inputs if is_input else outputs)[name] = spec
         self.inputs, self.outputs = inputs, outputs
@@ -304,7 +313,8 @@ class TensorRTRunner(RunnerBase):
             if self._executable is not None:
                 load_driver().destroy(self._executable)
                 self._executable = None
-            self._context = self._engine = self._runtime = None
+            for name in ("_context", "_engine", "_runtime"):  # each keeps the next alive
+                self.__dict__.pop(name, None)
             for block in self._memory:
                 block.free()
             self._memory.clear()

@@ -11,10 +11,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mien.errors import MissingError, ModelError
 from mien.inference.engine_cache import write_atomically
+
+if TYPE_CHECKING:
+    import tensorrt
 
 logger = logging.getLogger(__name__)
 
@@ -24,12 +27,8 @@ Progress = Callable[[str, int, int], None]
 """Called with a phase's name, its steps done and its steps in all."""
 
 
-def require_tensorrt() -> Any:
-    """The ``tensorrt`` module.
-
-    Raises:
-        MissingError: it is not installed, incomplete or older than 10.
-    """
+def require_tensorrt() -> None:
+    """Raises MissingError unless TensorRT can be imported, is whole and at least version 10."""
     hint = 'pip install "mien[gpu]"'
     try:
         import tensorrt
@@ -41,11 +40,12 @@ def require_tensorrt() -> Any:
         raise MissingError("TensorRT is not installed", hint)
     if int(version.split(".")[0]) < OLDEST_MAJOR:
         raise MissingError(f"TensorRT {version} is too old; 10 is the oldest that works", hint)
-    return tensorrt
 
 
-def make_logger(trt: Any) -> Any:
+def make_logger() -> Any:
     """A TensorRT logger that writes to Python's and remembers the errors in ``.errors``."""
+    import tensorrt as trt
+
     levels = {
         trt.ILogger.Severity.INTERNAL_ERROR: logging.ERROR,
         trt.ILogger.Severity.ERROR: logging.ERROR,
@@ -54,12 +54,12 @@ def make_logger(trt: Any) -> Any:
         trt.ILogger.Severity.VERBOSE: logging.NOTSET,
     }
 
-    class _Logger(trt.ILogger):  # type: ignore[misc]
+    class _Logger(trt.ILogger):
         def __init__(self) -> None:
             trt.ILogger.__init__(self)
             self.errors: list[str] = []
 
-        def log(self, severity: Any, msg: str) -> None:
+        def log(self, severity: trt.ILogger.Severity, msg: str) -> None:
             level = levels.get(severity, logging.DEBUG)
             if level == logging.ERROR:
                 self.errors.append(msg)
@@ -69,8 +69,10 @@ def make_logger(trt: Any) -> Any:
     return _Logger()
 
 
-def _make_monitor(trt: Any, progress: Progress) -> Any:
-    class _Monitor(trt.IProgressMonitor):  # type: ignore[misc]
+def _make_monitor(progress: Progress) -> Any:
+    import tensorrt as trt
+
+    class _Monitor(trt.IProgressMonitor):
         """Called from threads of TensorRT. Returning False stops the build."""
 
         def __init__(self) -> None:
@@ -110,7 +112,6 @@ class Build:
 
 
 def build_engine(
-    trt: Any,
     onnx_path: Path,
     *,
     level: int = 3,
@@ -121,7 +122,6 @@ def build_engine(
     """Compiles an ONNX file for the current GPU.
 
     Args:
-        trt: the ``tensorrt`` module.
         onnx_path: static shapes, precision in the graph.
         level: 0..5; more search, longer build, maybe a faster engine.
         progress: told about every step; an exception it raises stops the build and comes out.
@@ -131,10 +131,13 @@ def build_engine(
     Raises:
         ModelError: TensorRT cannot parse or build it; its own words are in the message.
     """
+    require_tensorrt()
+    import tensorrt as trt
+
     start = time.perf_counter()
-    log = make_logger(trt)
+    log = make_logger()
     builder = trt.Builder(log)
-    network = builder.create_network(_network_flags(trt))
+    network = builder.create_network(_network_flags())
     parser = trt.OnnxParser(network, log)
     if not parser.parse_from_file(str(onnx_path)):
         said = [parser.get_error(i).desc() for i in range(parser.num_errors)]
@@ -147,7 +150,7 @@ def build_engine(
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, workspace_bytes)
     monitor = None
     if progress is not None:
-        monitor = _make_monitor(trt, progress)
+        monitor = _make_monitor(progress)
         config.progress_monitor = monitor
     times = _use_timing_cache(config, timing_cache)
     plan = builder.build_serialized_network(network, config)
@@ -163,12 +166,16 @@ def build_engine(
     return Build(bytes(memoryview(plan)), time.perf_counter() - start)
 
 
-def _network_flags(trt: Any) -> int:
+def _network_flags() -> int:
+    import tensorrt as trt
+
     flag = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
     return 0 if flag is None else 1 << int(flag)
 
 
-def _use_timing_cache(config: Any, path: Path | None) -> Any:
+def _use_timing_cache(
+    config: tensorrt.IBuilderConfig, path: Path | None
+) -> tensorrt.ITimingCache | None:
     if path is None:
         return None
     try:
