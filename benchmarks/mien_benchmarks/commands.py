@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from mien.errors import MediaError
-from mien_benchmarks.swap_speed import BenchSettings, measure_swap
+from mien_benchmarks.swap_speed import LOOP, BenchSettings, measure_swap
 from mien_benchmarks.swap_truth import measure_truth
 from mien_streamer.cli import options
 from mien_streamer.cli.app import bench_app
@@ -87,9 +87,15 @@ def _show_speed(result: dict[str, Any]) -> None:
     table.add_column("ms per frame")
     for heading in ("p50", "p95", "p99", "max"):
         table.add_column(heading, justify="right")
-    rows = {**result["stages_ms"], "whole loop": result["total_ms"], **result["yardstick_ms"]}
+    table.add_column("cpu p50", justify="right")
+    rows = {**result["stages_ms"], LOOP: result["total_ms"], **result["yardstick_ms"]}
     for name, times in rows.items():
-        table.add_row(name, *(f"{times[key]:.2f}" for key in ("p50", "p95", "p99", "max")))
+        cpu = result["cpu_ms"].get(name)
+        table.add_row(
+            name,
+            *(f"{times[key]:.2f}" for key in ("p50", "p95", "p99", "max")),
+            f"{cpu['p50']:.2f}" if cpu is not None else "",
+        )
     stdout.print(table)
     say(
         f"{result['fps']:.0f} fps at {result['size']}, face {result['face_px']:.0f} px high, "
@@ -97,8 +103,8 @@ def _show_speed(result: dict[str, Any]) -> None:
         f"peak memory {result['peak_rss_mb']:.0f} MB"
     )
     for name, ratio in result["ratio_to_yardstick"].items():
-        say(f"{ratio:.2f} x {name}")
-    say(f"on {result['device']}")
+        say(f"{ratio['wall']:.2f} x {name} by the clock, {ratio['cpu']:.2f} x in processor time")
+    say(f"on {result['device']}, load {result['load_average'][0]:.1f}")
 
 
 def _show_truth(truth: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from importlib.resources import as_file, files
 from importlib.util import find_spec
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 
 import cv2
@@ -35,6 +35,7 @@ WARM_UP = 15
 MEMORY_FRAMES = 60
 SEED = 7
 RSS_EVERY = 50
+LOOP = "whole loop"
 
 Yardstick = Callable[[U8Array], None]
 
@@ -76,12 +77,19 @@ def measure_swap(persona: Persona, settings: BenchSettings) -> dict[str, Any]:
         with ExitStack() as stack:
             yardsticks = _open_yardsticks(stack) if settings.yardstick else {}
             samples = _sample(pipeline, settings, yardsticks)
-    stages = {name: spread(times) for name, times in samples.stages.items()}
-    total = spread(samples.total)
-    yardstick_ms = {name: spread(times) for name, times in samples.yardsticks.items()}
+    return _result(persona, settings, samples, peak_rss_mb)
+
+
+def _result(
+    persona: Persona, settings: BenchSettings, samples: _Samples, peak_rss_mb: float
+) -> dict[str, Any]:
+    names = [name for name in samples.times if name != LOOP]
+    total = samples.wall(LOOP)
+    cpu = {name: samples.cpu(name) for name in (LOOP, *names)}
     return {
         "commit": commit_of_checkout(),
         "device": device(),
+        "load_average": [round(load, 2) for load in psutil.getloadavg()],
         "versions": versions(),
         "settings": {
             **asdict(settings),
@@ -90,55 +98,76 @@ def measure_swap(persona: Persona, settings: BenchSettings) -> dict[str, Any]:
         },
         "persona": persona.name,
         "size": f"{settings.size[0]}x{settings.size[1]}",
-        "frames": len(samples.total),
+        "frames": len(samples.times[LOOP]),
         "swapped": samples.swapped,
         "face_px": round(float(np.median(samples.faces)), 1) if samples.faces else 0.0,
-        "stages_ms": stages,
+        "stages_ms": {name: spread(times) for name, times in samples.stages.items()},
         "total_ms": total,
-        "fps": round(1000.0 / float(np.mean(samples.total)), 2),
+        "fps": round(1000.0 / float(np.mean([t.wall_ms for t in samples.times[LOOP]])), 2),
+        "cpu_ms": cpu,
         "peak_rss_mb": round(peak_rss_mb, 1),
         "rss_during_run_mb": {
             "first": round(samples.rss_mb[0], 1),
             "last": round(samples.rss_mb[-1], 1),
-            "yardstick_included": bool(yardstick_ms),
+            "yardstick_included": bool(names),
         },
-        "yardstick_ms": yardstick_ms,
+        "yardstick_ms": {name: samples.wall(name) for name in names},
         "ratio_to_yardstick": {
-            name: round(total["p50"] / times["p50"], 3) for name, times in yardstick_ms.items()
+            name: {
+                "wall": round(total["p50"] / samples.wall(name)["p50"], 3),
+                "cpu": round(cpu[LOOP]["p50"] / cpu[name]["p50"], 3),
+            }
+            for name in names
         },
     }
 
 
+@dataclass(frozen=True, slots=True)
+class _Times:
+    """One run on one frame: by the clock, and in processor time of all threads.
+
+    The clock is what a user feels; processor time stays the same when the machine is busy
+    with something else.
+    """
+
+    wall_ms: float
+    cpu_ms: float
+
+
 class _Samples:
-    def __init__(self, yardsticks: dict[str, Yardstick]) -> None:
-        self.total: list[float] = []
+    def __init__(self) -> None:
+        self.times: dict[str, list[_Times]] = {}
         self.stages: dict[str, list[float]] = {}
-        self.yardsticks: dict[str, list[float]] = {name: [] for name in yardsticks}
         self.faces: list[float] = []
         self.rss_mb: list[float] = []
         self.swapped = 0
+
+    def wall(self, name: str) -> dict[str, float]:
+        return spread([times.wall_ms for times in self.times[name]])
+
+    def cpu(self, name: str) -> dict[str, float]:
+        return spread([times.cpu_ms for times in self.times[name]])
 
 
 def _sample(
     pipeline: Pipeline, settings: BenchSettings, yardsticks: dict[str, Yardstick]
 ) -> _Samples:
-    samples = _Samples(yardsticks)
+    samples = _Samples()
     order = np.random.default_rng(SEED)
     process = psutil.Process()
     wanted = settings.frames + WARM_UP
     for number, frame in enumerate(itertools.islice(_endless(settings), wanted)):
         rgb = np.asarray(cv2.cvtColor(frame.bgr, cv2.COLOR_BGR2RGB), np.uint8)
-        outcome, spent_ms, yard_ms = _race(pipeline, frame, rgb, yardsticks, order)
+        outcome, times = _race(pipeline, frame, rgb, yardsticks, order)
         if number < WARM_UP:
             continue
         if number % RSS_EVERY == WARM_UP:
             samples.rss_mb.append(process.memory_info().rss / 1e6)
-        samples.total.append(spent_ms)
         samples.swapped += outcome.swapped > 0
+        for name, time in times.items():
+            samples.times.setdefault(name, []).append(time)
         for name, time_ms in outcome.stage_ms.items():
             samples.stages.setdefault(name, []).append(time_ms)
-        for name, time_ms in yard_ms.items():
-            samples.yardsticks[name].append(time_ms)
         samples.faces += [t.box[3] - t.box[1] for t in outcome.tracks if t.is_performer]
     return samples
 
@@ -149,28 +178,23 @@ def _race(
     rgb: U8Array,
     yardsticks: dict[str, Yardstick],
     order: np.random.Generator,
-) -> tuple[Outcome, float, dict[str, float]]:
+) -> tuple[Outcome, dict[str, _Times]]:
     """Times everybody on one frame, in an order drawn anew for each: whoever runs after
     another finds its caches cold and its threads still spinning."""
-    names = ["", *yardsticks]
-    yard_ms: dict[str, float] = {}
-    outcome, spent_ms = None, 0.0
+    names = [LOOP, *yardsticks]
+    times: dict[str, _Times] = {}
+    outcome: Outcome | None = None
     for place in order.permutation(len(names)):
         name = names[place]
-        if name:
-            yard_ms[name] = _time(yardsticks[name], rgb)
-        else:
-            before = perf_counter()
+        before, cpu_before = perf_counter(), process_time()
+        if name == LOOP:
             outcome = pipeline.process(frame)
-            spent_ms = (perf_counter() - before) * 1e3
+        else:
+            yardsticks[name](rgb)
+        wall, cpu = perf_counter() - before, process_time() - cpu_before
+        times[name] = _Times(wall * 1e3, cpu * 1e3)
     assert outcome is not None
-    return outcome, spent_ms, yard_ms
-
-
-def _time(yardstick: Yardstick, rgb: U8Array) -> float:
-    before = perf_counter()
-    yardstick(rgb)
-    return (perf_counter() - before) * 1e3
+    return outcome, times
 
 
 def _peak_memory(pipeline: Pipeline, settings: BenchSettings) -> float:
