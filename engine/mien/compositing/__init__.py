@@ -1,0 +1,5 @@
+"""Puts patches into frames."""
+
+from mien.compositing.compositor import Compositor
+
+__all__ = ["Compositor"]

@@ -1,0 +1,26 @@
+"""Blends a patch into its frame along the patch's matte."""
+
+from __future__ import annotations
+
+from mien import _kernels
+from mien.types import FaceTrack, Patch, U8Array
+
+
+class Compositor:
+    """Paints patches in place. Stateless; any thread may use it."""
+
+    def __init__(self, threads: int = 1) -> None:
+        self._threads = threads
+
+    def composite(self, frame_bgr: U8Array, patch: Patch, track: FaceTrack) -> None:
+        """Blends ``patch`` into ``frame_bgr``: ``frame += matte * (patch - frame)``.
+
+        Args:
+            frame_bgr: (H, W, 3) uint8, painted into.
+            patch: what to paint; lies inside the frame.
+            track: the face it belongs to.
+        """
+        if patch.matte.size:
+            _kernels.blend(
+                frame_bgr, patch.left, patch.top, patch.bgr, patch.matte, self._threads
+            )

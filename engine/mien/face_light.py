@@ -1,0 +1,116 @@
+"""Low-frequency light on a face: spherical harmonics fitted to colours of its vertices.
+
+Ramamoorthi & Hanrahan 2001, *An Efficient Representation for Irradiance Environment
+Maps*: nine coefficients a channel hold what a matt surface can show of distant light.
+The fit departs from the paper in working on display-referred colours: a ratio of two
+fits is what is used, and the tone curve nearly cancels in it.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from mien.face_mesh import VERTEX_COUNT
+from mien.face_regions import face_regions
+from mien.types import F32Array, U8Array
+
+HARMONICS = 9
+
+# Colour is averaged over a square of this many canonical centimetres around a vertex, so
+# that pores, stubble and noise do not count as light.
+_PATCH_CM = 0.5
+
+# A surface seen at a grazing angle shows hair and background as often as skin.
+_GRAZING = 0.15
+_FACING = 0.50
+
+_RIDGE = 0.02
+_RESIDUAL = 0.12
+_DARKEST = 8.0
+
+
+def harmonics(normals: F32Array) -> F32Array:
+    """(N, 9) float32: the real spherical harmonics to order 2, without their constants."""
+    x, y, z = normals.T
+    columns = (np.ones_like(x), x, y, z, x * y, x * z, y * z, x * x - y * y, 3 * z * z - 1)
+    return np.stack(columns, axis=1)
+
+
+def facing_weights(normals: F32Array) -> F32Array:
+    """(N,) float32, 0 for vertices seen at a grazing angle or from behind, 1 for the rest."""
+    facing: F32Array = np.clip((normals[:, 2] - _GRAZING) / (_FACING - _GRAZING), 0.0, 1.0)
+    return facing
+
+
+def vertex_colours(image_bgr: U8Array, landmarks: F32Array, scale: float) -> F32Array:
+    """Mean colour around each vertex.
+
+    Args:
+        image_bgr: (H, W, 3) uint8.
+        landmarks: (N >= 468, 3) float32, image pixels.
+        scale: pixels per canonical centimetre.
+
+    Returns:
+        (468, 3) float32, 0..255.
+    """
+    height, width = image_bgr.shape[:2]
+    points = landmarks[:VERTEX_COUNT, :2]
+    left, top = np.maximum(np.floor(points.min(axis=0)).astype(int), 0)
+    right, bottom = np.ceil(points.max(axis=0)).astype(int) + 1
+    left, top = min(left, width - 1), min(top, height - 1)
+    right, bottom = min(max(right, left + 1), width), min(max(bottom, top + 1), height)
+    cell = max(_PATCH_CM * scale, 1.0)
+    size = (max(round((right - left) / cell), 1), max(round((bottom - top) / cell), 1))
+    small = cv2.resize(image_bgr[top:bottom, left:right], size, interpolation=cv2.INTER_AREA)
+    shrink = np.array([size[0] / (right - left), size[1] / (bottom - top)], dtype=np.float32)
+    at = (points - np.array([left, top], np.float32) + 0.5) * shrink - 0.5
+    at = np.clip(at, 0.0, np.array(size, np.float32) - 1.0).astype(np.float32)
+    colours = cv2.remap(
+        small, at[None, :, 0], at[None, :, 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    return np.asarray(colours[0], dtype=np.float32)
+
+
+class LightFit:
+    """Fits light to vertex colours, sparing lips, brows and whatever is not skin.
+
+    Iteratively reweighted least squares; the weights of the last fit start the next one,
+    so that a steady picture needs one iteration. Not thread-safe.
+    """
+
+    def __init__(self) -> None:
+        self._trust: F32Array | None = None
+
+    def fit(self, colours: F32Array, normals: F32Array, *, iterations: int) -> F32Array:
+        """Light coefficients.
+
+        Args:
+            colours: (468, 3) float32 BGR, 0..255.
+            normals: (468, 3) float32 in view axes.
+            iterations: of the reweighting; 4 from scratch, 1 to follow.
+
+        Returns:
+            (9, 3) float32: ``harmonics(n) @ coefficients`` is the colour of skin facing n.
+        """
+        basis = harmonics(normals)
+        seen = face_regions().light_weights * facing_weights(normals)
+        weights = seen if self._trust is None else seen * self._trust
+        penalty = _RIDGE * np.diag([0.0, 1, 1, 1, 3, 3, 3, 3, 3]).astype(np.float32)
+        for _ in range(iterations):
+            weighted = basis * weights[:, None]
+            matrix = weighted.T @ basis + penalty * max(float(weights.sum()), 1e-3)
+            matrix[0, 0] += 1e-6
+            coefficients = np.linalg.solve(matrix, weighted.T @ colours)
+            shade = np.maximum(basis @ coefficients, _DARKEST)
+            residual = np.abs(colours / shade - 1.0).mean(axis=1)
+            self._trust = (1.0 / (1.0 + (residual / _RESIDUAL) ** 2)).astype(np.float32)
+            weights = seen * self._trust
+        return np.asarray(coefficients, dtype=np.float32)
+
+
+def mean_skin(colours: F32Array, normals: F32Array) -> F32Array:
+    """(3,) float32 BGR: mean colour of the skin that faces the viewer."""
+    weights = face_regions().light_weights * facing_weights(normals) + 1e-6
+    mean: F32Array = (weights @ colours) / np.float32(weights.sum())
+    return mean

@@ -1,0 +1,78 @@
+"""What the mesh swapper learns of a performer while looking: neutral face, skin, light."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+
+from mien.face_light import LightFit, mean_skin
+from mien.face_mesh import face_mesh
+from mien.face_regions import vertex_normals
+from mien.face_shape import expression_coefficients, without_expression
+from mien.eyes import iris_colour
+from mien.types import F32Array, U8Array
+
+# Running means settle over this many frames, then keep following. The neutral face
+# follows quickly because landmarks of one face differ with its pose (measured: 30 frames
+# bring the persona's descriptor 4% nearer than 150, below 10 an open mouth closes).
+_SETTLE_FRAMES = 30
+_TONE_FRAMES = 300
+
+# Normals of the neutral face change slowly; a new set now and then is enough.
+_NORMALS_EVERY = 15
+_EYES_EVERY = 10
+_EYE_SAMPLES = 31
+
+# Share of the newest light; the rest damps flicker from landmark noise.
+_NEWEST_LIGHT = 0.6
+
+
+class PerformerModel:
+    """One track's performer. Belongs to the thread that swaps."""
+
+    def __init__(self) -> None:
+        self.frames = 0
+        self.neutral: F32Array = face_mesh().vertices
+        self.normals: F32Array = vertex_normals(self.neutral)
+        self.skin_bgr: F32Array = np.full(3, 128.0, dtype=np.float32)
+        self.light: F32Array | None = None
+        self._fit = LightFit()
+        self.iris_bgr: F32Array | None = None
+        self._irises: deque[F32Array] = deque(maxlen=_EYE_SAMPLES)
+
+    def observe_shape(self, shape: F32Array) -> None:
+        """Learns the neutral face from one more frame.
+
+        Args:
+            shape: (468, 3) float32, canonical centimetres, with expression.
+        """
+        reference = self.neutral if self.frames else face_mesh().vertices
+        rest = without_expression(shape, expression_coefficients(shape, reference))
+        share = np.float32(1.0 / min(self.frames + 1, _SETTLE_FRAMES))
+        self.neutral = self.neutral + (rest - self.neutral) * share
+        if self.frames % _NORMALS_EVERY == 0:
+            self.normals = vertex_normals(self.neutral)
+        self.frames += 1
+
+    def observe_light(self, colours: F32Array, normals: F32Array) -> F32Array:
+        """Follows the light; returns (9, 3) float32 coefficients for this frame."""
+        first = self.light is None
+        newest = self._fit.fit(colours, normals, iterations=4 if first else 1)
+        skin = mean_skin(colours, normals)
+        if self.light is None:
+            self.light, self.skin_bgr = newest, skin
+        else:
+            self.light = self.light + (newest - self.light) * np.float32(_NEWEST_LIGHT)
+            share = np.float32(1.0 / min(self.frames, _TONE_FRAMES))
+            self.skin_bgr = self.skin_bgr + (skin - self.skin_bgr) * share
+        return self.light
+
+    def observe_eyes(self, image_bgr: U8Array, landmarks: F32Array) -> None:
+        """Learns the iris colour; looks only now and then."""
+        if self.frames % _EYES_EVERY != 1 and self._irises:
+            return
+        iris = iris_colour(image_bgr, landmarks)
+        if iris is not None:
+            self._irises.append(iris)
+            self.iris_bgr = np.median(self._irises, axis=0).astype(np.float32)

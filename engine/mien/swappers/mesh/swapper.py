@@ -1,0 +1,238 @@
+"""Draws a persona as a textured mesh under the performer's pose, expression and light.
+
+Geometry: the persona's neutral shape minus the performer's, in canonical coordinates,
+fading to nothing at the face oval, is added to the performer's landmarks under the
+present pose; expression, gaze and head motion stay the performer's by construction.
+Light: colours of the performer's skin at the vertices become a gain on the persona's
+de-lit texture, half from a spherical-harmonics fit (which knows the persona's own
+normals), half from the local ratio (which knows cast shadows).
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+
+import numpy as np
+
+from mien import _kernels
+from mien.config import PipelineConfig
+from mien.face_light import harmonics, vertex_colours
+from mien.face_mesh import VERTEX_COUNT, face_mesh
+from mien.face_regions import face_regions
+from mien.face_shape import VIEW_FROM_LANDMARK, canonical_from_landmarks
+from mien.eyes import recolour_irises
+from mien.personas.persona import Persona
+from mien.swappers.mesh.performer import PerformerModel
+from mien.swappers.mesh.wardrobe import Costume, TextureLevel, make_costume
+from mien.types import F32Array, FaceTrack, Frame, HeadPose, Patch, U8Array
+
+# UV units from the oval over which the persona's shape, and its skin tone, set in.
+_SHAPE_RIM = 0.05
+_TONE_RIM = 0.08
+
+# Share of the local colour ratio in the gain; the rest is the harmonics' (measured on
+# the ground-truth clip: 0.4-0.55 is best, both ends are 6% worse).
+_LOCAL_SHARE = 0.45
+
+# A fit says nothing of normals it has not seen: shade stays near what was observed.
+_SHADE_MARGIN = 1.15
+_SHADE_SPREAD = 2.2
+_DARKEST = 8.0
+
+# Brightness of skin says as much of the photo's exposure as of the person.
+_BRIGHTNESS_SHARE = 0.5
+_MOST_TONE_SHIFT = 0.9
+
+_MOST_PERFORMERS = 16
+
+
+def _smoothstep(distance: F32Array, width: float) -> F32Array:
+    rise = np.clip(distance / np.float32(width), 0.0, 1.0)
+    step: F32Array = (rise * rise * (3.0 - 2.0 * rise)).astype(np.float32)
+    return step[:, None]
+
+
+class MeshSwapper:
+    """The embedded default swapper: CPU, any portrait, native resolution.
+
+    ``swap`` belongs to one thread; ``prepare`` and ``set_likeness`` may be called from
+    any. Patches are views into buffers that the next ``swap`` overwrites.
+    """
+
+    name = "mesh"
+
+    def __init__(self, config: PipelineConfig) -> None:
+        self._config = config.mesh
+        self._threads = config.tracker.threads
+        self._lock = threading.Lock()
+        self._performers: dict[int, PerformerModel] = {}
+        mesh, regions = face_mesh(), face_regions()
+        self._uv = mesh.uv
+        self._triangles = mesh.triangles
+        self._shape_share = _smoothstep(regions.rim_distance, _SHAPE_RIM)
+        self._tone_share = _smoothstep(regions.rim_distance, _TONE_RIM)
+        self._no_offset = np.zeros((VERTEX_COUNT, 3), dtype=np.float32)
+        self._bgr = np.empty(0, dtype=np.uint8)
+        self._matte = np.empty(0, dtype=np.uint8)
+        self._depth = np.empty(0, dtype=np.float32)
+
+    def prepare(self, persona: Persona) -> Costume:
+        """The persona, ready to be drawn."""
+        return make_costume(persona)
+
+    def set_likeness(self, likeness: float) -> None:
+        """Changes how much of the persona's shape shows, 0..1, from the next frame."""
+        with self._lock:
+            self._config = replace(self._config, likeness=likeness)
+
+    def close(self) -> None:
+        """Forgets all performers."""
+        self._performers.clear()
+
+    def swap(self, frame: Frame, track: FaceTrack, state: object) -> Patch:
+        """Draws the persona on one face.
+
+        Recolours the irises in ``frame.bgr`` on the way; the patch covers them.
+
+        Args:
+            frame: the frame; its pixels are the performer's eyes and mouth.
+            track: the face.
+            state: what ``prepare`` returned.
+
+        Raises:
+            TypeError: ``state`` was prepared by another swapper.
+        """
+        if not isinstance(state, Costume):
+            raise TypeError(f"expected a state that MeshSwapper.prepare made, got {type(state)}")
+        config = self._config
+        performer = self._performer(track)
+        landmarks = track.landmarks
+        performer.observe_shape(canonical_from_landmarks(landmarks, track.pose))
+        performer.observe_eyes(frame.bgr, landmarks)
+        vertices = self._vertices(track, performer, state, np.float32(config.likeness))
+        gain = self._gain(frame, track, performer, state, np.float32(config.tone))
+        if config.eyes == "persona" and performer.iris_bgr is not None:
+            recolour_irises(frame.bgr, landmarks, performer.iris_bgr, state.iris_bgr)
+        return self._draw(frame, landmarks, vertices, gain, state)
+
+    def _performer(self, track: FaceTrack) -> PerformerModel:
+        performer = self._performers.get(track.track_id)
+        if performer is None:
+            if len(self._performers) >= _MOST_PERFORMERS:
+                self._performers.pop(next(iter(self._performers)))
+            performer = self._performers[track.track_id] = PerformerModel()
+        return performer
+
+    def _vertices(
+        self, track: FaceTrack, performer: PerformerModel, costume: Costume, likeness: np.float32
+    ) -> F32Array:
+        pose = track.pose
+        offset = (costume.shape - performer.neutral) * (self._shape_share * likeness)
+        moved = (offset @ pose.rotation.T) * np.float32(pose.scale)
+        vertices: F32Array = track.landmarks[:VERTEX_COUNT] + moved * VIEW_FROM_LANDMARK
+        return np.ascontiguousarray(vertices, dtype=np.float32)
+
+    def _gain(
+        self,
+        frame: Frame,
+        track: FaceTrack,
+        performer: PerformerModel,
+        costume: Costume,
+        tone: np.float32,
+    ) -> F32Array:
+        pose = track.pose
+        colours = vertex_colours(frame.bgr, track.landmarks, pose.scale)
+        light = performer.observe_light(colours, performer.normals @ pose.rotation.T)
+        shade = self._shade(colours, light, costume, pose)
+        regions = face_regions()
+        broad = (regions.broad @ colours) / costume.broad_colours
+        near = (regions.near @ colours) / costume.near_colours
+        inner = np.log(shade / costume.skin_bgr) * (1.0 - _LOCAL_SHARE)
+        inner += np.log(np.maximum(broad, 1e-3)) * _LOCAL_SHARE
+        inner += _tone_shift(costume, performer) * tone
+        outer = np.log(np.maximum(near, 1e-3))
+        gain = np.exp(outer + (inner - outer) * self._tone_share)
+        return np.ascontiguousarray(gain, dtype=np.float32)
+
+    def _shade(
+        self, colours: F32Array, light: F32Array, costume: Costume, pose: HeadPose
+    ) -> F32Array:
+        """(468, 3): what skin of the performer's colour would show on the persona's face."""
+        skin = face_regions().light_weights > 0.3
+        seen = colours[skin]
+        mean, spread = seen.mean(axis=0), seen.std(axis=0) * _SHADE_SPREAD
+        shade = harmonics(costume.normals @ pose.rotation.T) @ light
+        low = np.maximum((mean - spread) / _SHADE_MARGIN, _DARKEST)
+        bounded: F32Array = np.clip(shade, low, (mean + spread) * _SHADE_MARGIN)
+        return bounded
+
+    def _draw(
+        self,
+        frame: Frame,
+        landmarks: F32Array,
+        vertices: F32Array,
+        gain: F32Array,
+        costume: Costume,
+    ) -> Patch:
+        height, width = frame.size
+        low = np.floor(vertices[:, :2].min(axis=0)).astype(int)
+        high = np.ceil(vertices[:, :2].max(axis=0)).astype(int) + 1
+        left, top = max(int(low[0]), 0), max(int(low[1]), 0)
+        right, bottom = min(int(high[0]), width), min(int(high[1]), height)
+        if left >= right or top >= bottom:
+            empty = np.zeros((0, 0), dtype=np.uint8)
+            return Patch(left=0, top=0, bgr=np.zeros((0, 0, 3), dtype=np.uint8), matte=empty)
+        rows, columns = bottom - top, right - left
+        bgr, matte, depth = self._buffers(rows, columns)
+        level = _level(costume, int(high[0] - low[0]))
+        _kernels.raster_face(
+            level.bgra,
+            level.matte,
+            self._uv,
+            vertices,
+            np.ascontiguousarray(landmarks[:VERTEX_COUNT, :2]),
+            gain,
+            self._no_offset,
+            self._triangles,
+            frame.bgr,
+            left,
+            top,
+            bgr,
+            matte,
+            depth,
+            self._threads,
+        )
+        return Patch(left=left, top=top, bgr=bgr, matte=matte)
+
+    def _buffers(self, rows: int, columns: int) -> tuple[U8Array, U8Array, F32Array]:
+        texels = rows * columns
+        if self._matte.size < texels:
+            roomy = texels + texels // 4
+            self._bgr = np.empty(3 * roomy, dtype=np.uint8)
+            self._matte = np.empty(roomy, dtype=np.uint8)
+            self._depth = np.empty(roomy, dtype=np.float32)
+        return (
+            self._bgr[: 3 * texels].reshape(rows, columns, 3),
+            self._matte[:texels].reshape(rows, columns),
+            self._depth[:texels].reshape(rows, columns),
+        )
+
+
+def _tone_shift(costume: Costume, performer: PerformerModel) -> F32Array:
+    """(3,) float32: log gain that turns the performer's mean skin into the persona's."""
+    shift = np.log(np.maximum(costume.skin_bgr, 1.0) / np.maximum(performer.skin_bgr, 1.0))
+    brightness = shift.mean()
+    shift = shift - brightness + brightness * np.float32(_BRIGHTNESS_SHARE)
+    bounded: F32Array = np.clip(shift, -_MOST_TONE_SHIFT, _MOST_TONE_SHIFT).astype(np.float32)
+    return bounded
+
+
+def _level(costume: Costume, face_width: int) -> TextureLevel:
+    """The smallest texture that still has a texel for every pixel of the face."""
+    chosen = costume.levels[0]
+    for level in costume.levels[1:]:
+        if len(level.matte) < face_width:
+            break
+        chosen = level
+    return chosen

@@ -1,0 +1,58 @@
+"""Which swappers exist, by name: entry points of the group ``mien.swappers``."""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint, entry_points
+from typing import Protocol, cast
+
+from mien.config import PipelineConfig
+from mien.errors import ModelError, UsageError
+from mien.personas.persona import Persona
+from mien.types import FaceTrack, Frame, Patch
+
+GROUP = "mien.swappers"
+
+
+class Swapper(Protocol):
+    """Draws a persona on a track.
+
+    ``swap`` belongs to one thread; ``prepare`` may run in another at the same time.
+    """
+
+    name: str
+
+    def prepare(self, persona: Persona) -> object:
+        """Everything that depends on the persona alone; may take seconds."""
+
+    def swap(self, frame: Frame, track: FaceTrack, state: object) -> Patch:
+        """The persona drawn on one face. The patch is valid until the next call."""
+
+    def close(self) -> None:
+        """Releases buffers, networks and devices."""
+
+
+def _registered() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=GROUP)}
+
+
+def swapper_names() -> list[str]:
+    """Names of all installed swappers, sorted."""
+    return sorted(_registered())
+
+
+def make_swapper(name: str, config: PipelineConfig) -> Swapper:
+    """A new swapper.
+
+    Raises:
+        UsageError: no swapper has this name.
+        ModelError: it is installed but cannot be loaded.
+    """
+    points = _registered()
+    if name not in points:
+        known = ", ".join(sorted(points)) or "none; reinstall mien"
+        raise UsageError(f"no swapper is called {name!r}", f"choose one of: {known}")
+    try:
+        factory = points[name].load()
+    except ImportError as error:
+        raise ModelError(f"swapper {name!r} cannot be loaded: {error}", "run `mien doctor`") from error
+    return cast(Swapper, factory(config))
