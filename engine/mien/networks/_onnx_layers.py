@@ -10,10 +10,13 @@ import numpy as np
 
 from mien.networks._onnx_filters import FilterStage, depthwise_form, plan_stage, polyphase_form
 from mien.networks._onnx_graph import Array, Graph
+from mien.networks._onnx_winograd import TAPS, add_winograd
 from mien.networks.stylegan3.config import GeneratorConfig
 from mien.networks.stylegan3.schedule import InputSpec, LayerSpec
 
 _DEMODULATION_EPSILON = 1e-8
+# Below, copies cost more than multiplications (measured on one core with AVX-512).
+_WINOGRAD_CHANNELS = 48
 _LEAKY_SLOPE = 0.2
 _LEAKY_GAIN = math.sqrt(2.0)
 
@@ -103,7 +106,9 @@ def add_layer(
         return _add_to_rgb(graph, config, weights, spec, x, w, channels[0])
     scale, demodulation = _add_style(graph, weights, spec, w, channels)
     x = graph.op("Mul", x, scale, name="scaled")
-    x = _add_convolution(graph, _unit_rows(weights["weight"]), spec, stage, x, channels)
+    weight = _unit_rows(weights["weight"])
+    weight = _padded(_padded(weight, channels[0], axis=1), channels[1], axis=0)
+    x = _add_convolution(graph, weight, spec, stage, x, winograd=polyphase)
     x = graph.op("Mul", x, demodulation, name="demodulated")
     bias = _padded(weights["bias"], channels[1]).reshape(1, -1, 1, 1)
     x = graph.op("Add", x, graph.half(bias, "bias"), name="biased")
@@ -138,25 +143,21 @@ def _add_style(
 
 
 def _add_convolution(
-    graph: Graph,
-    weight: Array,
-    spec: LayerSpec,
-    stage: FilterStage,
-    x: str,
-    channels: tuple[int, int],
+    graph: Graph, weight: Array, spec: LayerSpec, stage: FilterStage, x: str, *, winograd: bool
 ) -> str:
     """The convolution, without the border that the filters would cut off again."""
     border = spec.conv_kernel - 1
-    pads = [max(0, border - cut) for cut in stage.crop]
+    before, after = (max(0, border - cut) for cut in stage.crop)
     cuts = [max(0, cut - border) for cut in stage.crop]
+    size = spec.in_size - sum(cuts)
     if any(cuts):
-        ends = [spec.in_size - cuts[1]] * 2
-        begin, end = graph.integers([cuts[0]] * 2), graph.integers(ends)
+        begin, end = graph.integers([cuts[0]] * 2), graph.integers([cuts[0] + size] * 2)
         x = graph.op("Slice", x, begin, end, graph.integers([2, 3]), name="crop")
-    weight = _padded(_padded(weight, channels[0], axis=1), channels[1], axis=0)
-    return str(
-        graph.op("Conv", x, graph.half(weight, "weight"), pads=[pads[0]] * 2 + [pads[1]] * 2)
-    )
+    wide = min(weight.shape[:2]) >= _WINOGRAD_CHANNELS
+    if winograd and wide and spec.conv_kernel == TAPS and graph.precision == "fp32":
+        return add_winograd(graph, x, weight, size, (before, after))
+    pads = [before, before, after, after]
+    return str(graph.op("Conv", x, graph.half(weight, "weight"), pads=pads))
 
 
 def _add_to_rgb(

@@ -37,8 +37,9 @@ class ExportOptions:
 
     Attributes:
         precision: element type of features and convolution weights.
-        form: ``depthwise`` (few nodes, for graphics cards) or ``polyphase`` (no arithmetic on
-            inserted zeros, for ONNX Runtime on processors); both give the same picture.
+        form: ``depthwise`` (few nodes, for graphics cards) or ``polyphase`` (filters without
+            arithmetic on inserted zeros, 3x3 convolutions by Winograd's method in float32;
+            for ONNX Runtime on processors); both give the same picture.
     """
 
     precision: Precision = "fp32"
