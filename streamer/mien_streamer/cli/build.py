@@ -9,7 +9,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from mien.errors import ModelError, UsageError
-from mien.inference import EngineCache, GeneratorModel, ModelLibrary, cache_folder, synthesis_cost
+from mien.inference import EngineCache, GeneratorModel, synthesis_cost
 from mien.inference.model import Model
 from mien_streamer.cli.app import app
 from mien_streamer.cli.console import say, stderr
@@ -18,6 +18,8 @@ from mien_streamer.cli.generator_options import (
     PrecisionName,
     RandomOption,
     find_model,
+    model_library,
+    work_folder,
 )
 
 _SWAPPERS = ("stylegan3",)
@@ -46,7 +48,7 @@ def build(
     from mien.inference.tensorrt import TensorRTRunner, require_pycuda
     from mien.inference.tensorrt_build import require_tensorrt
 
-    root = folder or cache_folder()
+    root = work_folder(folder)
     models = _models(swapper, model, random, root)
     require_tensorrt()
     require_pycuda()
@@ -74,7 +76,7 @@ def _models(swapper: str | None, name: str | None, preset: str | None, root: Pat
         )
     if name is not None or preset is not None:
         return [find_model(name, preset, folder=root)]
-    names = ModelLibrary().names()
+    names = model_library().names()
     if not names:
         raise ModelError(
             "there is no generator to build", "mien models add NAME FILE, or name one with --model"

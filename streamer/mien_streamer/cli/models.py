@@ -10,10 +10,10 @@ import typer
 from rich.table import Table
 
 from mien.errors import ModelError, UsageError
-from mien.inference.library import ModelLibrary
 from mien.models.catalogue import catalogue, model_bytes, model_path
 from mien_streamer.cli.app import models_app
 from mien_streamer.cli.console import say, say_error, say_json, stdout
+from mien_streamer.cli.generator_options import model_library
 
 JsonOption = Annotated[bool, typer.Option("--json", help="For programs.")]
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="A name of mien models list.")]
@@ -25,7 +25,7 @@ EXIT_MISSING = 4
 def list_models(json: JsonOption = False) -> None:
     """Show the networks that ship and the generators that were added."""
     models = catalogue().values()
-    library = ModelLibrary()
+    library = model_library()
     own = [library.info(name) for name in library.names()]
     if json:
         say_json(
@@ -67,7 +67,7 @@ def add(
     """Bring in a generator: read without running anything in it, kept as safetensors."""
     if name in catalogue():
         raise UsageError(f"{name!r} is a network that ships", "choose another name")
-    model = ModelLibrary().add(name, file, licence=licence, replace=force)
+    model = model_library().add(name, file, licence=licence, replace=force)
     if json:
         say_json(asdict(model))
         return
@@ -81,7 +81,7 @@ def remove(name: NameArgument) -> None:
     """Delete a generator that was added."""
     if name in catalogue():
         raise UsageError(f"{name!r} ships with mien and cannot be removed")
-    ModelLibrary().remove(name)
+    model_library().remove(name)
     say(f"{name}: removed")
 
 
@@ -89,7 +89,7 @@ def remove(name: NameArgument) -> None:
 def info(name: NameArgument, json: JsonOption = False) -> None:
     """Show where a network comes from."""
     models = catalogue()
-    library = ModelLibrary()
+    library = model_library()
     if name in models:
         facts = {**asdict(models[name]), "path": str(model_path(name))}
     elif name in library.names():
@@ -111,7 +111,7 @@ def verify() -> int:
     for name in catalogue():
         model_bytes(name)
         say(f"{name}: whole")
-    library = ModelLibrary()
+    library = model_library()
     broken = 0
     for name in library.names():
         try:
