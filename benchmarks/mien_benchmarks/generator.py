@@ -45,6 +45,7 @@ class GeneratorBenchSettings:
         precision: None for what suits the device.
         threads: on the CPU.
         compile: have torch.compile work on the module.
+        fused: on the CPU, PyTorch uses the fused nonlinearity.
         warm_up: pictures before the first that counts.
         runs: most pictures that count.
         budget_s: stop sooner when this much time has passed and three were measured.
@@ -57,6 +58,7 @@ class GeneratorBenchSettings:
     precision: Precision | None = None
     threads: int = 1
     compile: bool = False
+    fused: bool = True
     warm_up: int = 2
     runs: int = 100
     budget_s: float = 20.0
@@ -74,6 +76,7 @@ def measure_generator(model: Model, settings: GeneratorBenchSettings) -> dict[st
         precision=settings.precision,
         threads=settings.threads,
         compile=settings.compile,
+        fused=settings.fused,
         folder=settings.folder,
     )
     process = psutil.Process()

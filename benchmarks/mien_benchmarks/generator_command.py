@@ -17,6 +17,7 @@ from mien_streamer.cli.generator_options import (
     PrecisionName,
     RandomOption,
     find_model,
+    work_folder,
 )
 from mien_streamer.sinks.partial import PartialFile, write_error
 
@@ -41,6 +42,9 @@ def generator(
     compile: Annotated[
         bool, typer.Option("--compile", help="torch only: compile the module first.")
     ] = False,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="torch on the CPU only: without the fused kernel.")
+    ] = False,
     runs: Annotated[int, typer.Option(min=3, max=1_000_000, help="Most pictures.")] = 100,
     budget: Annotated[
         float, typer.Option(min=0.1, metavar="SECONDS", help="Stop sooner after this long.")
@@ -53,6 +57,7 @@ def generator(
     ] = None,
 ) -> None:
     """Measure a generator: times, share of the machine's peak, memory."""
+    root = work_folder(folder)
     part = PartialFile(json) if json is not None else None
     try:
         settings = GeneratorBenchSettings(
@@ -61,11 +66,12 @@ def generator(
             precision=precision,
             threads=threads,
             compile=compile,
+            fused=not plain,
             runs=runs,
             budget_s=budget,
-            folder=folder,
+            folder=root,
         )
-        result = measure_generator(find_model(model, random, folder=folder), settings)
+        result = measure_generator(find_model(model, random, folder=root), settings)
         _show(result)
         if part is not None:
             try:

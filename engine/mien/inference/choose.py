@@ -28,6 +28,7 @@ class RunnerOptions:
         precision: of the features. ``None`` takes fp16 on CUDA and fp32 on the CPU.
         threads: on the CPU; 0 leaves it to the library.
         compile: have torch.compile work on the module.
+        fused: on the CPU, PyTorch uses the fused nonlinearity; False is its plain form.
         level: TensorRT's optimisation level, 0..5.
         build: let TensorRT build an engine that is not cached; takes minutes.
         progress: told about the steps of a build.
@@ -37,6 +38,7 @@ class RunnerOptions:
     precision: Precision | None = None
     threads: int = 0
     compile: bool = False
+    fused: bool = True
     level: int = 3
     build: bool = True
     progress: Progress | None = None
@@ -175,6 +177,7 @@ def _make_torch(model: Model, device: Device, options: RunnerOptions, folder: Pa
         device=device,
         precision=_precision(options, device),
         mode="compile" if options.compile else "eager",
+        fused=options.fused,
         threads=options.threads,
     )
 

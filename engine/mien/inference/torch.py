@@ -74,6 +74,7 @@ class TorchRunner(RunnerBase):
         precision: of the features; styles and waves stay float32.
         mode: ``compile`` has torch.compile fuse what it can; the first run takes minutes.
         graph: capture a CUDA graph.
+        fused: on the CPU, use the fused nonlinearity; False is the plain form, to compare with.
         threads: on the CPU; 0 keeps PyTorch's setting, which is one for the whole process.
         device_index: which CUDA device.
         reason: kept as :attr:`reason`.
@@ -93,6 +94,7 @@ class TorchRunner(RunnerBase):
         precision: Precision = "fp32",
         mode: Mode = "eager",
         graph: bool = True,
+        fused: bool = True,
         threads: int = 0,
         device_index: int = 0,
         reason: str = "asked for",
@@ -119,7 +121,7 @@ class TorchRunner(RunnerBase):
         network: Any = copy.deepcopy(generator.synthesis).to(self._place)
         network = network.eval().requires_grad_(False)
         network.set_precision(dtypes[precision])
-        if device == "cpu":
+        if device == "cpu" and fused:
             from mien.inference import filtered_lrelu  # noqa: F401  (registers "fused")
 
             network.set_filtered_lrelu("fused")

@@ -32,13 +32,13 @@ SEED = 0
 def model_library() -> ModelLibrary:
     """The user's generators: under MIEN_HOME if that is set, else where the system keeps data."""
     home = os.environ.get(HOME_VARIABLE)
-    return ModelLibrary(Path(home) / "models" if home else None)
+    return ModelLibrary(Path(home).expanduser() / "models" if home else None)
 
 
 def work_folder(asked: Path | None) -> Path:
     """Where exports and engines are kept: as asked, under MIEN_HOME, or the system's cache."""
     home = os.environ.get(HOME_VARIABLE)
-    return asked or (Path(home) / "cache" if home else cache_folder())
+    return asked or (Path(home).expanduser() / "cache" if home else cache_folder())
 
 
 def find_model(name: str | None, preset: str | None, *, folder: Path) -> Model:
