@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -88,14 +89,14 @@ def swap_file(
     Raises:
         MediaError: no frame was swapped; nothing was written.
     """
-    with Pipeline.create(config, swapper_name) as pipeline, stop_on_interrupt() as stop:
+    with Pipeline.create(config, swapper_name) as pipeline:
         if performer is not None:
             pipeline.enrol_performer(find_performer(performer))
         pipeline.set_persona(persona, wait=True)
         tally = Tally(_watched(pipeline, watch))
-        sink = _open_sink(output, source, persona, config, names)
-        checked = _SwappedOrNothing(sink, tally, source.info.name)
-        with _progress(source.info.name) as progress:
+        with stop_on_interrupt() as stop, _progress(source.info.name) as progress:
+            sink = _open_sink(output, source, persona, config, names)
+            checked = _SwappedOrNothing(sink, tally, source.info.name, stop)
             stats = run_offline(source, tally, checked, progress=progress, stop=stop)
         return FileRun(stats, tally, stopped=stop.is_set())
 
@@ -137,17 +138,20 @@ def _open_sink(
 class _SwappedOrNothing:
     """A sink that is finished only if a face was swapped: else the output would be bare."""
 
-    def __init__(self, sink: Sink, tally: Tally, name: str) -> None:
-        self._sink, self._tally, self._name = sink, tally, name
+    def __init__(self, sink: Sink, tally: Tally, name: str, stop: threading.Event) -> None:
+        self._sink, self._tally, self._name, self._stop = sink, tally, name, stop
 
     def write(self, frame: Frame) -> None:
         self._sink.write(frame)
 
     def close(self) -> None:
-        if self._tally.swapped_frames or not self._tally.reasons:
+        seen = self._tally.swapped_frames or self._tally.reasons
+        if self._tally.swapped_frames or not (seen or self._stop.is_set()):
             self._sink.close()
             return
         self._sink.abort()
+        if not seen:
+            raise KeyboardInterrupt
         raise MediaError(
             f"no face was swapped in {self._name} ({self._tally.explain()}), "
             "so nothing was written",
