@@ -6,8 +6,10 @@ laid out NCHW. What is easy to get wrong, and what is done about it:
 - Weights are fp16 behind DEQUANTIZE, some of them sparse behind DENSIFY: both are folded.
 - SAME padding is asymmetric: the odd pixel goes to the bottom and the right.
 - RESIZE_BILINEAR is half-pixel; DEPTH_TO_SPACE is depth-column-row.
-- PRELU becomes ``slope * x + (1 - slope) * relu(x)``, which ONNX Runtime runs more than
-  twice as fast as its own PRelu. Some slopes exceed 1, so ``max(x, slope * x)`` is wrong.
+- PRELU becomes ``slope * x + (1 - slope) * relu(x)``. Some slopes exceed 1, so
+  ``max(x, slope * x)`` is wrong. The products are 1x1 depthwise convolutions, which keep
+  ONNX Runtime's blocked layout: the attention model takes 3.65 ms that way, 3.99 ms with
+  Mul and 6.81 ms with PRelu (CPU median on one busy x86-64 machine, same run).
 """
 
 from __future__ import annotations
@@ -149,10 +151,19 @@ class TfliteGraph:
         return self._convolve(operator, inputs, tflite.DepthwiseConv2DOptions, depthwise=True)
 
     def _prelu(self, operator: Any, inputs: list[int], output: int) -> str:
-        slope = self._constants[inputs[1]].reshape(-1, 1, 1).astype(np.float32)
-        name, graph = self._names[inputs[0]], self.graph
-        positive = graph.node("Mul", [graph.node("Relu", [name]), graph.constant(1.0 - slope)])
-        return graph.node("Add", [positive, graph.node("Mul", [name, graph.constant(slope)])])
+        slope = self._constants[inputs[1]].reshape(-1, 1, 1, 1).astype(np.float32)
+        name = self._names[inputs[0]]
+        through = self._scale_channels(name, slope)
+        rest = self._scale_channels(self.graph.node("Relu", [name]), 1.0 - slope)
+        return self.graph.node("Add", [rest, through])
+
+    def _scale_channels(self, name: str, factors: Array) -> str:
+        return self.graph.node(
+            "Conv",
+            [name, self.graph.constant(factors)],
+            kernel_shape=[1, 1],
+            group=len(factors),
+        )
 
     def _elementwise(self, op: str, operator: Any, inputs: list[int], kind: type) -> str:
         rank = len(self.shape(inputs[0]))
