@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 import torch
@@ -18,7 +16,7 @@ _SETS = [DATA] + ([FULL] if FULL.exists() else [])
 
 
 @pytest.fixture(scope="module", params=[(f, n) for f in _SETS for n in ("t64", "r64")], ids=str)
-def case(request: pytest.FixtureRequest) -> Iterator[tuple[Golden, Generator]]:
+def case(request: pytest.FixtureRequest) -> tuple[Golden, Generator]:
     folder, name = request.param
     golden = load_golden(folder, name)
     return golden, load_generator(golden.weights)
