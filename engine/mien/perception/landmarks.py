@@ -85,7 +85,9 @@ class Landmarker:
             return image_bgr, frame_from_crop
         reach = roi.side * (abs(cos(roi.angle_rad)) + abs(sin(roi.angle_rad))) / 2 + shrink
         height, width = image_bgr.shape[:2]
-        left, top = max(floor(roi.x - reach), 0), max(floor(roi.y - reach), 0)
+        # On a fixed grid: blocks that moved with the region would flicker.
+        left = max(floor((roi.x - reach) / shrink), 0) * shrink
+        top = max(floor((roi.y - reach) / shrink), 0) * shrink
         columns = (min(floor(roi.x + reach), width) - left) // shrink
         rows = (min(floor(roi.y + reach), height) - top) // shrink
         if columns < 1 or rows < 1:
