@@ -104,3 +104,14 @@ def test_pictures_of_other_things_hold_no_face(finder: FaceTracker, name: str) -
 
 def test_an_empty_scene_has_no_face(finder: FaceTracker) -> None:
     assert finder.find(backdrop()) == []
+
+
+def test_a_huge_photo_gives_landmarks_in_its_own_pixels(finder: FaceTracker) -> None:
+    # 9,000 px wide: reduced for the search, enlarged by 17.6 against the original.
+    image = astronaut()
+    huge = cv2.resize(image, (9000, 9000), interpolation=cv2.INTER_LINEAR)
+    (face,) = finder.find(huge)
+    k = 9000 / 512
+    expected = (finder.find(image)[0].landmarks[:, :2] + 0.5) * k - 0.5
+    assert np.linalg.norm(face.landmarks[:, :2] - expected, axis=1).mean() < 0.6 * k
+    assert face.landmarks[:, 2].min() < -20 * k
