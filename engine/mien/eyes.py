@@ -112,7 +112,7 @@ def recolour_irises(
         own_bgr: (3,) the irises' present colour.
         wanted_bgr: (3,) the colour they get under the same light.
     """
-    ratio = wanted_bgr / np.maximum(own_bgr, _DARKEST)
+    own_brightness = max(float(own_bgr.mean()), _DARKEST)
     brightest = np.float32(own_bgr.max())
     for iris, ring, upper, lower in _EYES:
         opening = _openness(landmarks, ring, upper, lower)
@@ -125,5 +125,7 @@ def recolour_irises(
         edge = np.clip((1.05 - eye.distance / eye.radius) * 5.0 + 0.5, 0.0, 1.0)
         highlight = np.clip((pixels.min(axis=2) - brightest) * (1.0 / _HIGHLIGHT), 0.0, 1.0)
         mix = edge * eye.inside * (1.0 - highlight) * np.float32(opening)
-        pixels += (pixels * ratio - pixels) * mix[..., None]
+        # Only brightness is taken from the pixel: a few pixels of iris have no colour to trust.
+        painted = wanted_bgr * (pixels.mean(axis=2, keepdims=True) / own_brightness)
+        pixels += (painted - pixels) * mix[..., None]
         eye.pixels[:] = np.clip(pixels, 0.0, 255.0).astype(np.uint8)

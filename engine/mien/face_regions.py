@@ -221,10 +221,7 @@ def uv_regions(size: int) -> UvRegions:
         ring_mask(_hull(RIGHT_BROW), size, grow=_BROW_MARGIN),
     )
     features = np.maximum.reduce(
-        [
-            ring_mask(ring, size, grow=_FEATURE_MARGIN)
-            for ring in (LEFT_EYE, RIGHT_EYE, OUTER_LIPS)
-        ]
+        [ring_mask(ring, size, grow=_FEATURE_MARGIN) for ring in (LEFT_EYE, RIGHT_EYE, OUTER_LIPS)]
     )
     soft = 0.006 * size
     regions = UvRegions(
@@ -256,7 +253,9 @@ def own_pixel_weights(size: int) -> U8Array:
     )
     mouth = ring_mask(INNER_LIPS, size, grow=0.002)
     soft = 0.002 * size
-    weights = np.maximum(cv2.GaussianBlur(eyes, (0, 0), soft), cv2.GaussianBlur(mouth, (0, 0), soft))
+    weights = np.maximum(
+        cv2.GaussianBlur(eyes, (0, 0), soft), cv2.GaussianBlur(mouth, (0, 0), soft)
+    )
     return np.ascontiguousarray(weights, dtype=np.uint8)
 
 

@@ -76,14 +76,15 @@ def expression_coefficients(shape: F32Array, neutral: F32Array) -> F32Array:
     Returns:
         (52,) float32, about 0..1.
     """
-    coefficients = _expression_solver() @ (shape - neutral).reshape(-1)
+    # einsum stays off BLAS, whose threads take longer to wake than this product takes.
+    coefficients = np.einsum("ij,j->i", _expression_solver(), (shape - neutral).reshape(-1))
     return np.clip(coefficients, *_COEFFICIENT_RANGE)
 
 
 def without_expression(shape: F32Array, coefficients: F32Array) -> F32Array:
     """The face less the given expression; (468, 3) float32."""
     basis = expression_basis()
-    offset = (coefficients @ basis.reshape(len(basis), -1)).reshape(VERTEX_COUNT, 3)
+    offset = np.einsum("i,ijk->jk", coefficients, basis)
     neutral: F32Array = shape - offset
     return neutral
 

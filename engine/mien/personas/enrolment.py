@@ -15,13 +15,16 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
+from mien.eyes import iris_colour, iris_colour_or_grey
 from mien.face_light import LightFit, harmonics, mean_skin, vertex_colours
 from mien.face_mesh import VERTEX_COUNT
 from mien.face_regions import UvRegions, uv_regions, vertex_normals
 from mien.face_shape import VIEW_FROM_LANDMARK, canonical_from_landmarks, neutral_shape
-from mien.eyes import iris_colour, iris_colour_or_grey
 from mien.types import F32Array, FaceTrack, HeadPose, U8Array
+
+BoolArray = npt.NDArray[np.bool_]
 
 TEXTURE_SIZES = (512, 1024)
 
@@ -33,8 +36,8 @@ _PIXELS_PER_TEXEL = 1.5
 _LUMINANCE = (0.25, 0.15)
 _CHROMA = (0.08, 0.05)
 _OUTLIER_REACH = (0.18, 0.05)
-_GRAZING = (0.50, 0.25)
-_GRAZING_REACH = 0.16
+_GRAZING = (0.40, 0.20)
+_GRAZING_REACH = 0.14
 
 _MOUTH_V = 0.65
 
@@ -44,10 +47,10 @@ _LARGEST_DELIGHT = 2.0
 # UV units over which colour counts as low frequency when asymmetry is taken out.
 _SYMMETRY_RADIUS = 0.008
 
-# Colour broader than this (UV units) is evened out on the sides of the face: start and
+# Hue broader than this (UV units) is evened out on the sides of the face: start and
 # width of the transition in what ``UvRegions.sideways`` measures.
 _EVEN_RADIUS = 0.04
-_EVEN_SIDEWAYS = (0.50, 0.30)
+_EVEN_SIDEWAYS = (0.40, 0.30)
 
 # Of several photos the one that sees a patch of skin most squarely wins.
 _VIEW_SHARPNESS = np.float32(4.0)
@@ -154,7 +157,13 @@ def _unwrap(photo: U8Array, landmarks: F32Array, pose: HeadPose, regions: UvRegi
 
     spread = regions.interpolate(np.concatenate([points[:, :2], delight, normals[:, 2:]], axis=1))
     where = np.ascontiguousarray(spread[..., :2])
-    raw = cv2.remap(photo, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    raw = cv2.remap(
+        photo,
+        where[..., 0],
+        where[..., 1],
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
     texture = raw.astype(np.float32) * spread[..., 2:5]
     facing = spread[..., 5]
     trust = _trusted_skin(texture, facing, regions)
@@ -162,10 +171,11 @@ def _unwrap(photo: U8Array, landmarks: F32Array, pose: HeadPose, regions: UvRegi
     return _View(texture, trust, np.clip(facing, 0.05, 1.0), skin_bgr, float(pose.rotation[2, 2]))
 
 
-def _inside_picture(where: F32Array, photo: U8Array) -> U8Array:
+def _inside_picture(where: F32Array, photo: U8Array) -> BoolArray:
     height, width = photo.shape[:2]
     x, y = where[..., 0], where[..., 1]
-    return (x >= 0) & (y >= 0) & (x <= width - 1) & (y <= height - 1)  # type: ignore[no-any-return]
+    inside: BoolArray = (x >= 0) & (y >= 0) & (x <= width - 1) & (y <= height - 1)
+    return inside
 
 
 def _ramp(value: F32Array, start_width: tuple[float, float]) -> F32Array:
@@ -251,30 +261,32 @@ def _push_pull(image: F32Array, known: F32Array) -> F32Array:
         return image
     half = (max(width // 2, 1), max(height // 2, 1))
     premultiplied = cv2.resize(image * known[..., None], half, interpolation=cv2.INTER_AREA)
-    share = cv2.resize(known, half, interpolation=cv2.INTER_AREA)
-    coarse = (premultiplied / np.maximum(share, 1e-6)[..., None]).astype(np.float32)
-    coarse = _push_pull(coarse, np.minimum(2.0 * share, 1.0).astype(np.float32))
+    coarse_known = cv2.resize(known, half, interpolation=cv2.INTER_AREA)
+    coarse = (premultiplied / np.maximum(coarse_known, 1e-6)[..., None]).astype(np.float32)
+    coarse = _push_pull(coarse, np.minimum(2.0 * coarse_known, 1.0).astype(np.float32))
     around = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
-    filled: F32Array = image * known[..., None] + around * (1.0 - known[..., None])
-    return filled
+    share = known[..., None]
+    return np.asarray(image * share + around * (1.0 - share), dtype=np.float32)
 
 
 def _balance(texture: F32Array, regions: UvRegions) -> F32Array:
     """Takes out what light left behind at low frequencies.
 
     Half of the asymmetry goes from both sides. On the sides of the face, where skin was
-    seen at a grazing angle and the light fit knows least, broad colour goes over into that
-    of the middle; pores, stubble and freckles stay.
+    seen at a grazing angle and the light fit knows least, broad hue goes over into that of
+    the middle; brightness, and with it beards, stays.
     """
     weight = (1.0 - regions.features) * (1.0 - regions.brows) * regions.inside + np.float32(1e-4)
     logarithm = np.log(np.maximum(texture, 3.0))
     low = _low_pass(logarithm, weight, _SYMMETRY_RADIUS)
     logarithm -= 0.5 * (low - low[:, ::-1])
     broad = _low_pass(logarithm, weight, _EVEN_RADIUS)
-    middle = (regions.rim_distance > 0.2) & (weight > 0.9)
-    share = _ramp(regions.sideways, _EVEN_SIDEWAYS)
-    share *= (1.0 - regions.brows) * (1.0 - regions.features)
-    logarithm -= (broad - np.median(logarithm[middle], axis=0)) * share[..., None]
+    middle: BoolArray = (regions.rim_distance > 0.2) & (weight > 0.9)
+    share: F32Array = _ramp(regions.sideways, _EVEN_SIDEWAYS)
+    share = share * (1.0 - regions.brows) * (1.0 - regions.features)
+    tint = broad - np.median(logarithm[middle], axis=0)
+    tint -= tint.mean(axis=2, keepdims=True)
+    logarithm -= tint * share[..., None]
     balanced: F32Array = np.exp(logarithm)
     return balanced
 

@@ -54,5 +54,7 @@ def make_swapper(name: str, config: PipelineConfig) -> Swapper:
     try:
         factory = points[name].load()
     except ImportError as error:
-        raise ModelError(f"swapper {name!r} cannot be loaded: {error}", "run `mien doctor`") from error
+        raise ModelError(
+            f"swapper {name!r} cannot be loaded: {error}", "run `mien doctor`"
+        ) from error
     return cast(Swapper, factory(config))

@@ -6,11 +6,12 @@ from collections import deque
 
 import numpy as np
 
+from mien.eyes import iris_colour
 from mien.face_light import LightFit, mean_skin
 from mien.face_mesh import face_mesh
 from mien.face_regions import vertex_normals
 from mien.face_shape import expression_coefficients, without_expression
-from mien.eyes import iris_colour
+from mien.swappers.mesh.reshape import lid_opening
 from mien.types import F32Array, U8Array
 
 # Running means settle over this many frames, then keep following. The neutral face
@@ -36,6 +37,7 @@ class PerformerModel:
         self.neutral: F32Array = face_mesh().vertices
         self.normals: F32Array = vertex_normals(self.neutral)
         self.skin_bgr: F32Array = np.full(3, 128.0, dtype=np.float32)
+        self.lid_opening: tuple[float, float] = (1.0, 1.0)
         self.light: F32Array | None = None
         self._fit = LightFit()
         self.iris_bgr: F32Array | None = None
@@ -51,6 +53,7 @@ class PerformerModel:
         rest = without_expression(shape, expression_coefficients(shape, reference))
         share = np.float32(1.0 / min(self.frames + 1, _SETTLE_FRAMES))
         self.neutral = self.neutral + (rest - self.neutral) * share
+        self.lid_opening = lid_opening(shape, self.neutral)
         if self.frames % _NORMALS_EVERY == 0:
             self.normals = vertex_normals(self.neutral)
         self.frames += 1

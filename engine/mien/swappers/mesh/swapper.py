@@ -17,19 +17,22 @@ import numpy as np
 
 from mien import _kernels
 from mien.config import PipelineConfig
+from mien.eyes import recolour_irises
 from mien.face_light import harmonics, vertex_colours
 from mien.face_mesh import VERTEX_COUNT, face_mesh
 from mien.face_regions import face_regions
 from mien.face_shape import VIEW_FROM_LANDMARK, canonical_from_landmarks
-from mien.eyes import recolour_irises
 from mien.personas.persona import Persona
 from mien.swappers.mesh.performer import PerformerModel
+from mien.swappers.mesh.reshape import shape_offset
 from mien.swappers.mesh.wardrobe import Costume, TextureLevel, make_costume
 from mien.types import F32Array, FaceTrack, Frame, HeadPose, Patch, U8Array
 
 # UV units from the oval over which the persona's shape, and its skin tone, set in.
 _SHAPE_RIM = 0.05
 _TONE_RIM = 0.08
+# A larger difference of skin tone needs a longer way to go unseen.
+_TONE_RIM_PER_SHIFT = 0.4
 
 # Share of the local colour ratio in the gain; the rest is the harmonics' (measured on
 # the ground-truth clip: 0.4-0.55 is best, both ends are 6% worse).
@@ -71,7 +74,7 @@ class MeshSwapper:
         self._uv = mesh.uv
         self._triangles = mesh.triangles
         self._shape_share = _smoothstep(regions.rim_distance, _SHAPE_RIM)
-        self._tone_share = _smoothstep(regions.rim_distance, _TONE_RIM)
+        self._rim_distance = regions.rim_distance
         self._no_offset = np.zeros((VERTEX_COUNT, 3), dtype=np.float32)
         self._bgr = np.empty(0, dtype=np.uint8)
         self._matte = np.empty(0, dtype=np.uint8)
@@ -128,7 +131,8 @@ class MeshSwapper:
         self, track: FaceTrack, performer: PerformerModel, costume: Costume, likeness: np.float32
     ) -> F32Array:
         pose = track.pose
-        offset = (costume.shape - performer.neutral) * (self._shape_share * likeness)
+        offset = shape_offset(costume.shape, performer.neutral, performer.lid_opening)
+        offset *= self._shape_share * likeness
         moved = (offset @ pose.rotation.T) * np.float32(pose.scale)
         vertices: F32Array = track.landmarks[:VERTEX_COUNT] + moved * VIEW_FROM_LANDMARK
         return np.ascontiguousarray(vertices, dtype=np.float32)
@@ -150,9 +154,11 @@ class MeshSwapper:
         near = (regions.near @ colours) / costume.near_colours
         inner = np.log(shade / costume.skin_bgr) * (1.0 - _LOCAL_SHARE)
         inner += np.log(np.maximum(broad, 1e-3)) * _LOCAL_SHARE
-        inner += _tone_shift(costume, performer) * tone
+        shift = _tone_shift(costume, performer) * tone
+        inner += shift
         outer = np.log(np.maximum(near, 1e-3))
-        gain = np.exp(outer + (inner - outer) * self._tone_share)
+        rim = _TONE_RIM + _TONE_RIM_PER_SHIFT * float(np.abs(shift).max())
+        gain = np.exp(outer + (inner - outer) * _smoothstep(self._rim_distance, rim))
         return np.ascontiguousarray(gain, dtype=np.float32)
 
     def _shade(

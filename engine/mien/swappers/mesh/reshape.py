@@ -1,0 +1,81 @@
+"""How a persona's shape is laid over a performer's without touching the expression.
+
+The difference of two neutral faces is added to a moving face. Added as it is, it would
+part closed lips or keep a blinking eye open, because it also holds how far apart lips and
+lids are at rest. So the part of the difference that opens a gap is split off: lips keep
+the performer's gap, lids get the persona's in proportion to how open the performer's are.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+
+from mien.face_mesh import (
+    INNER_LIP_PAIRS,
+    LEFT_LID_PAIRS,
+    MIDDLE_LIP_PAIRS,
+    RIGHT_LID_PAIRS,
+)
+from mien.types import F32Array
+
+IndexArray = npt.NDArray[np.int64]
+
+
+@cache
+def _lip_pairs() -> tuple[IndexArray, IndexArray, F32Array]:
+    pairs = np.array(INNER_LIP_PAIRS + MIDDLE_LIP_PAIRS)
+    share = np.r_[np.ones(len(INNER_LIP_PAIRS)), np.full(len(MIDDLE_LIP_PAIRS), 0.5)]
+    return pairs[:, 0], pairs[:, 1], share.astype(np.float32)[:, None]
+
+
+@cache
+def _lid_pairs() -> tuple[tuple[IndexArray, IndexArray], ...]:
+    return tuple(
+        (np.array(pairs)[:, 0], np.array(pairs)[:, 1])
+        for pairs in (RIGHT_LID_PAIRS, LEFT_LID_PAIRS)
+    )
+
+
+def _narrow_gap(
+    offset: F32Array, upper: IndexArray, lower: IndexArray, share: F32Array | np.float32
+) -> None:
+    half_gap = (offset[upper] - offset[lower]) * (np.float32(0.5) * share)
+    offset[upper] -= half_gap
+    offset[lower] += half_gap
+
+
+def lid_opening(shape: F32Array, neutral: F32Array) -> tuple[float, float]:
+    """How far right and left eye are open now, over how far at rest; 0..1.
+
+    Args:
+        shape: (468, 3) float32, canonical centimetres, with expression.
+        neutral: (468, 3) float32, the same face at rest.
+    """
+    right, left = (
+        float(np.linalg.norm(shape[upper] - shape[lower], axis=1).sum())
+        / max(float(np.linalg.norm(neutral[upper] - neutral[lower], axis=1).sum()), 1e-3)
+        for upper, lower in _lid_pairs()
+    )
+    return min(right, 1.0), min(left, 1.0)
+
+
+def shape_offset(wanted: F32Array, own: F32Array, opening: tuple[float, float]) -> F32Array:
+    """What to add to a performer's vertices, in canonical coordinates.
+
+    Args:
+        wanted: (468, 3) float32, the persona's neutral face.
+        own: (468, 3) float32, the performer's neutral face.
+        opening: as ``lid_opening`` returns it.
+
+    Returns:
+        (468, 3) float32, centimetres; a new array.
+    """
+    offset: F32Array = wanted - own
+    upper, lower, share = _lip_pairs()
+    _narrow_gap(offset, upper, lower, share)
+    for (upper, lower), open_share in zip(_lid_pairs(), opening, strict=True):
+        _narrow_gap(offset, upper, lower, np.float32(1.0 - open_share))
+    return offset
