@@ -8,7 +8,8 @@ from mien.types import F32Array, U8Array
 
 _ROWS = 36
 _ALIKE = 0.55
-"""Thumbnails of one shot correlate above this, even in a whip pan (measured)."""
+"""Below this correlation two thumbnails are two scenes. Chosen by eye: neighbours in two
+clips with moving cameras correlate at 0.95 and more; a whip pan was not measured."""
 _DIFFERENT_LEVELS = 10.0
 """Mean difference, grey levels, below which noise could explain a low correlation."""
 

@@ -24,13 +24,15 @@ _SMALLEST_SIDE_PX = 16
 """Pictures smaller than this hold no face worth finding."""
 
 _BIRTH_BELIEF = 0.9
-"""A new track needs this much belief; what is not a face rarely reaches it (measured)."""
+"""A new track needs this much belief; chosen by eye: of some 25 things that were not faces
+three reached it, while faces give 0.99 and more."""
 
 _SAME_FACE = 0.6
 """Two tracks whose regions overlap more than this are on one face."""
 
 _SUSPICIOUS_CHANGE = 0.05
-"""A face that deforms more than this in one frame may be another face (measured)."""
+"""A face that deforms more than this in one frame may be another one; in two clips of
+talking, turning heads no frame exceeds 0.039. It only brings the next check forward."""
 
 
 class FaceTracker:
