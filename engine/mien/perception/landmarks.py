@@ -78,7 +78,8 @@ class Landmarker:
         """The part of the frame under the region, averaged down, and the map to it.
 
         Bilinear sampling of a large face skips pixels: their noise and aliasing reach
-        the landmarks. Averaging first takes a third of a near face's jitter away (docs/perception.md).
+        the landmarks. Averaging first takes a third of a near face's jitter away
+        (docs/perception.md).
         """
         shrink = int(roi.side / _SIDE)
         if shrink < 2:
