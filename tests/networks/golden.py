@@ -44,7 +44,8 @@ class Golden:
         found = self.reduce(key, np.asarray(values, dtype=np.float32))
         expected = self.arrays[key]
         assert found.shape == expected.shape
-        return np.abs(found - expected)
+        difference: F32Array = np.abs(found - expected)
+        return difference
 
     def stacked(self, count: int) -> F32Array:
         """Untruncated latents (count, num_ws, w_dim) of the first ``count`` seeds."""

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -103,7 +104,7 @@ def test_half_precision_safetensors_become_float32(
     dtype: type, golden: Golden, tmp_path: Path
 ) -> None:
     checkpoint = read_checkpoint(golden.weights)
-    lowered = {k: v.astype(dtype) for k, v in checkpoint.tensors.items()}
+    lowered: dict[str, Any] = {k: v.astype(dtype) for k, v in checkpoint.tensors.items()}
     save_file(lowered, tmp_path / "half.safetensors")
     shutil.copy(golden.weights.with_suffix(".json"), tmp_path / "half.json")
     loaded = read_checkpoint(tmp_path / "half.safetensors")
@@ -191,6 +192,6 @@ def test_large_snapshot_loads_fast_and_small(tmp_path: Path) -> None:
         [sys.executable, "-c", _LOAD, str(path)], capture_output=True, text=True, check=True
     )
     seconds, grown = map(float, result.stdout.split())
-    # Measured: 0.3 s and twice the file, the mapped file itself included.
+    # Measured: 1.3 s and 1.93 times the file, the mapped file itself included.
     assert seconds < 5.0
     assert grown < 2.5 * size

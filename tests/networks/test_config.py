@@ -6,12 +6,14 @@ import contextlib
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mien.errors import ModelError
 from mien.networks import PRESETS, GeneratorConfig
+from mien.networks.stylegan3.layout import designed_constants, tensor_shapes
 
 _R512: dict[str, Any] = {
     "z_dim": 512,
@@ -64,6 +66,10 @@ def test_whole_floats_count_as_integers() -> None:
         ({"num_critical": 14}, "num_critical"),
         ({"first_cutoff": -1.0}, "positive"),
         ({"last_stopband_rel": float("inf")}, "positive"),
+        ({"first_cutoff": 1e-300}, "first_cutoff"),
+        ({"first_stopband": 1.0}, "first_stopband"),
+        ({"first_cutoff": 300.0, "first_stopband": 400.0}, "first_cutoff"),
+        ({"last_stopband_rel": 1e300}, "last_stopband_rel"),
         ({"mapping_kwargs": 3}, "should be a table"),
         ({"style_mixing": 0.5}, "unknown settings: style_mixing"),
         ({"mapping_kwargs": {"embed_features": 9}}, "unknown settings: embed_features"),
@@ -75,7 +81,20 @@ def test_impossible_settings_are_refused(changes: dict[str, Any], message: str) 
         GeneratorConfig.from_init_kwargs({**_R512, **changes})
 
 
+_positive = st.floats(0.1, 300.0) | st.integers(1, 64)
+_RARE = (
+    "first_cutoff",
+    "first_stopband",
+    "last_stopband_rel",
+    "num_layers",
+    "num_critical",
+    "filter_size",
+    "lrelu_upsampling",
+    "margin_size",
+    "x",
+)
 _values = st.one_of(
+    _positive,
     st.none(),
     st.booleans(),
     st.integers(),
@@ -86,8 +105,11 @@ _values = st.one_of(
 
 
 @settings(deadline=None)
-@given(st.dictionaries(st.sampled_from([*_R512, "first_cutoff", "num_layers", "x"]), _values))
+@given(st.dictionaries(st.sampled_from([*_R512, *_RARE]), _values))
 def test_any_settings_give_a_configuration_or_a_clear_error(changes: dict[str, Any]) -> None:
     with contextlib.suppress(ModelError):
         config = GeneratorConfig.from_init_kwargs({**_R512, **changes})
         assert config.num_ws == config.num_layers + 2
+        constants = designed_constants(config)
+        assert all(np.isfinite(values).all() for values in constants.values())
+        assert set(constants) <= set(tensor_shapes(config))

@@ -27,7 +27,8 @@ def _waves(matrix: F64Array) -> F64Array:
     x, y = np.meshgrid(axis, axis)
     u, v = (matrix[:2, :2] @ np.stack([x.ravel(), y.ravel()])) + matrix[:2, 2:]
     waves = [np.sin(2 * np.pi * (fx * u + fy * v) + p) for fx, fy, p in _SCENE]
-    return np.stack(waves).reshape(len(waves), _SIZE, _SIZE)
+    scene: F64Array = np.stack(waves).reshape(len(waves), _SIZE, _SIZE)
+    return scene
 
 
 _SCENE = ((3.0, 1.0, 0.3), (-5.0, 7.0, 1.0), (11.0, 2.0, 2.0))

@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -23,7 +24,7 @@ from mien.networks import (
     random_generator,
     read_checkpoint,
 )
-from mien.networks.export import ExportOptions, build_model
+from mien.networks.export import ExportOptions, Form, build_model
 from tests.networks.golden import F32Array, Golden
 
 _IDENTITY = np.eye(3, dtype=np.float32)
@@ -109,10 +110,8 @@ def test_clamp_is_exported(golden: Golden) -> None:
     ids=str,
 )
 @pytest.mark.parametrize("form", ["depthwise", "polyphase"])
-def test_every_setting_draws_as_in_torch(changes: dict[str, object], form: str) -> None:
-    config = GeneratorConfig(
-        **{**dataclasses.asdict(_TINY), **changes}  # type: ignore[arg-type]
-    )
+def test_every_setting_draws_as_in_torch(changes: dict[str, Any], form: Form) -> None:
+    config = GeneratorConfig(**{**dataclasses.asdict(_TINY), **changes})
     generator = random_generator(config, seed=4)
     ws = generator.mapping(_noise(1, 8))
     turn = np.array([[0.8, -0.6, 0.1], [0.6, 0.8, -0.2], [0, 0, 1]], dtype=np.float32)

@@ -277,7 +277,7 @@ def _storage_bytes(count: int) -> bytes:
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        storage = torch.arange(count, dtype=torch.float32).storage()
+        storage = torch.arange(count, dtype=torch.float32).storage()  # type: ignore[no-untyped-call]
         torch.save(storage, buffer, _use_new_zipfile_serialization=False)
     return buffer.getvalue()
 

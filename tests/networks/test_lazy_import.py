@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 
@@ -37,10 +38,11 @@ def test_import_alone_loads_nothing_heavy() -> None:
 
 def test_missing_torch_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
-    for call in (
+    calls: list[Callable[[], object]] = [
         lambda: load_generator(DATA / "t64.safetensors"),
         lambda: random_generator(PRESETS["live"]),
-    ):
+    ]
+    for call in calls:
         with pytest.raises(MissingError) as caught:
             call()
         assert caught.value.hint == 'pip install "mien[neural]"'

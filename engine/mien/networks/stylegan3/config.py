@@ -93,8 +93,18 @@ class GeneratorConfig:
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0.0):
                 raise ValueError(f"{name} must be positive and finite, got {value}")
-        if self.first_cutoff >= self.img_resolution / 2:
-            raise ValueError("first_cutoff must lie below the picture's Nyquist frequency")
+        nyquist = self.img_resolution / 2.0
+        # Below half a cycle the sampling rate, and with it the filters, would have no bound.
+        if not 0.5 <= self.first_cutoff <= self.first_stopband <= self.img_resolution:
+            raise ValueError(
+                f"need 0.5 <= first_cutoff <= first_stopband <= {self.img_resolution}, "
+                f"got {self.first_cutoff} and {self.first_stopband}"
+            )
+        if self.first_cutoff >= nyquist or not 1.0 <= self.last_stopband_rel <= 8.0:
+            raise ValueError(
+                f"need first_cutoff < {nyquist} and last_stopband_rel in 1..8, "
+                f"got {self.first_cutoff} and {self.last_stopband_rel}"
+            )
         if self.conv_clamp is not None and not self.conv_clamp >= 0.0:
             raise ValueError(f"conv_clamp must not be negative, got {self.conv_clamp}")
 
@@ -164,8 +174,8 @@ _INT_BOUNDS = (
     ("num_critical", 0, _MAX_LAYERS),
     ("margin_size", 0, 256),
     ("conv_kernel", 1, 11),
-    ("filter_size", 1, 32),
-    ("lrelu_upsampling", 1, 8),
+    ("filter_size", 1, 16),
+    ("lrelu_upsampling", 1, 4),
 )
 _POSITIVE = (
     "mapping_lr_multiplier",
