@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from mien.face_mesh import LEFT_EYE, LEFT_IRIS, RIGHT_EYE, RIGHT_IRIS
 from mien.types import F32Array, U8Array
@@ -37,33 +39,36 @@ class _Eye:
 
 
 def _openness(landmarks: F32Array, ring: tuple[int, ...], upper: int, lower: int) -> float:
-    width = float(np.linalg.norm(landmarks[ring[0], :2] - landmarks[ring[8], :2]))
-    gap = float(np.linalg.norm(landmarks[upper, :2] - landmarks[lower, :2]))
-    return min(max((gap / max(width, 1e-3) - _CLOSED) / (_OPEN - _CLOSED), 0.0), 1.0)
+    # Plain floats: NumPy's overhead on four points would be most of the time.
+    outer, inner, top, bottom = landmarks[[ring[0], ring[8], upper, lower], :2].tolist()
+    openness = math.dist(top, bottom) / max(math.dist(outer, inner), 1e-3)
+    return min(max((openness - _CLOSED) / (_OPEN - _CLOSED), 0.0), 1.0)
 
 
 def _eye(
     image_bgr: U8Array, landmarks: F32Array, iris: tuple[int, ...], ring: tuple[int, ...]
 ) -> _Eye | None:
-    centre = landmarks[iris[0], :2]
-    radius = float(np.linalg.norm(landmarks[list(iris[1:]), :2] - centre, axis=1).mean())
+    centre, *rim = landmarks[list(iris), :2].tolist()
+    radius = sum(math.dist(centre, point) for point in rim) / len(rim)
     if not _LEAST_RADIUS_PX <= radius <= max(image_bgr.shape[:2]):
         return None
     height, width = image_bgr.shape[:2]
     reach = 1.3 * radius + 2.0
-    left, top = (max(int(np.floor(value)), 0) for value in centre - reach)
-    right = min(int(np.ceil(centre[0] + reach)) + 1, width)
-    bottom = min(int(np.ceil(centre[1] + reach)) + 1, height)
+    left, top = (max(math.floor(value - reach), 0) for value in centre)
+    right = min(math.ceil(centre[0] + reach) + 1, width)
+    bottom = min(math.ceil(centre[1] + reach) + 1, height)
     if left >= right or top >= bottom:
         return None
-    x = np.arange(left, right, dtype=np.float32) - centre[0]
-    y = np.arange(top, bottom, dtype=np.float32) - centre[1]
+    x = np.arange(left, right, dtype=np.float32) - np.float32(centre[0])
+    y = np.arange(top, bottom, dtype=np.float32) - np.float32(centre[1])
     contour = np.zeros((bottom - top, right - left), dtype=np.uint8)
-    points = np.round((landmarks[list(ring), :2] - (left, top)) * 16.0).astype(np.int32)
-    cv2.fillPoly(contour, [points], 255, shift=4, lineType=cv2.LINE_AA)
+    points: npt.NDArray[np.int32] = ((landmarks[list(ring), :2] - (left, top)) * 16.0 + 0.5).astype(
+        np.int32
+    )
+    cv2.fillPoly(contour, [points], (255,), shift=4, lineType=cv2.LINE_AA)
     return _Eye(
         pixels=image_bgr[top:bottom, left:right],
-        distance=np.sqrt(x[None, :] ** 2 + y[:, None] ** 2).astype(np.float32),
+        distance=np.sqrt(x[None, :] ** 2 + y[:, None] ** 2),
         radius=radius,
         inside=cv2.blur(contour, (3, 3)).astype(np.float32) * np.float32(1.0 / 255.0),
     )
@@ -92,7 +97,7 @@ def iris_colour(image_bgr: U8Array, landmarks: F32Array) -> F32Array | None:
             colours.append(np.median(sample, axis=0))
     if not colours:
         return None
-    return np.mean(colours, axis=0).astype(np.float32)
+    return np.asarray(np.mean(colours, axis=0), dtype=np.float32)
 
 
 def iris_colour_or_grey(image_bgr: U8Array, landmarks: F32Array) -> F32Array:
@@ -112,7 +117,7 @@ def recolour_irises(
         own_bgr: (3,) the irises' present colour.
         wanted_bgr: (3,) the colour they get under the same light.
     """
-    own_brightness = max(float(own_bgr.mean()), _DARKEST)
+    tint = wanted_bgr * np.float32(1.0 / max(float(own_bgr.mean()), _DARKEST))
     brightest = np.float32(own_bgr.max())
     for iris, ring, upper, lower in _EYES:
         opening = _openness(landmarks, ring, upper, lower)
@@ -122,10 +127,12 @@ def recolour_irises(
         if eye is None:
             continue
         pixels = eye.pixels.astype(np.float32)
-        edge = np.clip((1.05 - eye.distance / eye.radius) * 5.0 + 0.5, 0.0, 1.0)
-        highlight = np.clip((pixels.min(axis=2) - brightest) * (1.0 / _HIGHLIGHT), 0.0, 1.0)
-        mix = edge * eye.inside * (1.0 - highlight) * np.float32(opening)
+        darkest, brightness = pixels.min(axis=2), pixels.mean(axis=2)
+        edge = np.clip(5.75 - eye.distance * np.float32(5.0 / eye.radius), 0.0, 1.0)
+        plain = np.clip(1.0 - (darkest - brightest) * np.float32(1.0 / _HIGHLIGHT), 0.0, 1.0)
+        mix = edge * eye.inside * plain * np.float32(opening)
         # Only brightness is taken from the pixel: a few pixels of iris have no colour to trust.
-        painted = wanted_bgr * (pixels.mean(axis=2, keepdims=True) / own_brightness)
+        painted = tint * brightness[..., None]
         pixels += (painted - pixels) * mix[..., None]
-        eye.pixels[:] = np.clip(pixels, 0.0, 255.0).astype(np.uint8)
+        np.clip(pixels, 0.0, 255.0, out=pixels)
+        eye.pixels[:] = pixels

@@ -11,6 +11,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from mien import _kernels
 from mien.face_mesh import VERTEX_COUNT
 from mien.face_regions import face_regions
 from mien.types import F32Array, U8Array
@@ -20,6 +21,7 @@ HARMONICS = 9
 # Colour is averaged over a square of this many canonical centimetres around a vertex, so
 # that pores, stubble and noise do not count as light.
 _PATCH_CM = 0.5
+_LARGEST_RADIUS_PX = 24
 
 # A surface seen at a grazing angle shows hair and background as often as skin.
 _GRAZING = 0.15
@@ -54,22 +56,11 @@ def vertex_colours(image_bgr: U8Array, landmarks: F32Array, scale: float) -> F32
     Returns:
         (468, 3) float32, 0..255.
     """
-    height, width = image_bgr.shape[:2]
-    points = landmarks[:VERTEX_COUNT, :2]
-    left, top = np.maximum(np.floor(points.min(axis=0)).astype(int), 0)
-    right, bottom = np.ceil(points.max(axis=0)).astype(int) + 1
-    left, top = min(left, width - 1), min(top, height - 1)
-    right, bottom = min(max(right, left + 1), width), min(max(bottom, top + 1), height)
-    cell = max(_PATCH_CM * scale, 1.0)
-    size = (max(round((right - left) / cell), 1), max(round((bottom - top) / cell), 1))
-    small = cv2.resize(image_bgr[top:bottom, left:right], size, interpolation=cv2.INTER_AREA)
-    shrink = np.array([size[0] / (right - left), size[1] / (bottom - top)], dtype=np.float32)
-    at = (points - np.array([left, top], np.float32) + 0.5) * shrink - 0.5
-    at = np.clip(at, 0.0, np.array(size, np.float32) - 1.0).astype(np.float32)
-    colours = cv2.remap(
-        small, at[None, :, 0], at[None, :, 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
-    return np.asarray(colours[0], dtype=np.float32)
+    colours = np.empty((VERTEX_COUNT, 3), dtype=np.float32)
+    points = np.ascontiguousarray(landmarks[:VERTEX_COUNT, :2])
+    radius = int(min(max(round(_PATCH_CM * scale / 2.0), 0), _LARGEST_RADIUS_PX))
+    _kernels.sample_points(image_bgr, points, colours, radius)
+    return colours
 
 
 class LightFit:

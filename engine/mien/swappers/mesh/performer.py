@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 
 import numpy as np
@@ -11,7 +12,7 @@ from mien.face_light import LightFit, mean_skin
 from mien.face_mesh import face_mesh
 from mien.face_regions import vertex_normals
 from mien.face_shape import expression_coefficients, without_expression
-from mien.swappers.mesh.reshape import lid_opening
+from mien.swappers.mesh.reshape import lid_opening, mouth_motion
 from mien.types import F32Array, U8Array
 
 # Running means settle over this many frames, then keep following. The neutral face
@@ -19,6 +20,11 @@ from mien.types import F32Array, U8Array
 # bring the persona's descriptor 4% nearer than 150, below 10 an open mouth closes).
 _SETTLE_FRAMES = 30
 _TONE_FRAMES = 300
+
+# The mouth at rest is learned from frames in which it moves less than this; so many
+# of them make it known.
+_RESTING_MOUTH_CM = 0.35
+_MOUTH_FRAMES = 2.0
 
 # Normals of the neutral face change slowly; a new set now and then is enough.
 _NORMALS_EVERY = 15
@@ -38,6 +44,7 @@ class PerformerModel:
         self.normals: F32Array = vertex_normals(self.neutral)
         self.skin_bgr: F32Array = np.full(3, 128.0, dtype=np.float32)
         self.lid_opening: tuple[float, float] = (1.0, 1.0)
+        self.mouth_known = 0.0
         self.light: F32Array | None = None
         self._fit = LightFit()
         self.iris_bgr: F32Array | None = None
@@ -54,6 +61,8 @@ class PerformerModel:
         share = np.float32(1.0 / min(self.frames + 1, _SETTLE_FRAMES))
         self.neutral = self.neutral + (rest - self.neutral) * share
         self.lid_opening = lid_opening(shape, self.neutral)
+        rest_share = math.exp(-((mouth_motion(shape, rest) / _RESTING_MOUTH_CM) ** 2))
+        self.mouth_known = min(self.mouth_known + rest_share / _MOUTH_FRAMES, 1.0)
         if self.frames % _NORMALS_EVERY == 0:
             self.normals = vertex_normals(self.neutral)
         self.frames += 1

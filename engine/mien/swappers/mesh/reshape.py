@@ -15,11 +15,16 @@ import numpy.typing as npt
 
 from mien.face_mesh import (
     INNER_LIP_PAIRS,
+    INNER_LIPS,
     LEFT_LID_PAIRS,
     MIDDLE_LIP_PAIRS,
+    OUTER_LIPS,
     RIGHT_LID_PAIRS,
+    face_mesh,
 )
 from mien.types import F32Array
+
+_MOUTH_REACH_CM = 0.8
 
 IndexArray = npt.NDArray[np.int64]
 
@@ -37,6 +42,22 @@ def _lid_pairs() -> tuple[tuple[IndexArray, IndexArray], ...]:
         (np.array(pairs)[:, 0], np.array(pairs)[:, 1])
         for pairs in (RIGHT_LID_PAIRS, LEFT_LID_PAIRS)
     )
+
+
+@cache
+def _mouth_share() -> F32Array:
+    """(468, 1) float32: 1 on the lips, fading over the skin around them."""
+    vertices = face_mesh().vertices
+    lips = vertices[list(OUTER_LIPS + INNER_LIPS)]
+    squared = ((vertices[:, None] - lips[None]) ** 2).sum(axis=-1).min(axis=1)
+    share: F32Array = np.exp(-squared / (2.0 * _MOUTH_REACH_CM**2)).astype(np.float32)
+    return share[:, None]
+
+
+def mouth_motion(shape: F32Array, neutral: F32Array) -> float:
+    """Mean distance of the lips from where they rest, centimetres."""
+    lips = list(OUTER_LIPS)
+    return float(np.linalg.norm(shape[lips] - neutral[lips], axis=1).mean())
 
 
 def _narrow_gap(
@@ -62,18 +83,22 @@ def lid_opening(shape: F32Array, neutral: F32Array) -> tuple[float, float]:
     return min(right, 1.0), min(left, 1.0)
 
 
-def shape_offset(wanted: F32Array, own: F32Array, opening: tuple[float, float]) -> F32Array:
+def shape_offset(
+    wanted: F32Array, own: F32Array, opening: tuple[float, float], mouth_known: float
+) -> F32Array:
     """What to add to a performer's vertices, in canonical coordinates.
 
     Args:
         wanted: (468, 3) float32, the persona's neutral face.
         own: (468, 3) float32, the performer's neutral face.
         opening: as ``lid_opening`` returns it.
+        mouth_known: 0..1, how well the performer's mouth at rest is known; an unknown one
+            is left as it is.
 
     Returns:
         (468, 3) float32, centimetres; a new array.
     """
-    offset: F32Array = wanted - own
+    offset: F32Array = (wanted - own) * (1.0 - _mouth_share() * np.float32(1.0 - mouth_known))
     upper, lower, share = _lip_pairs()
     _narrow_gap(offset, upper, lower, share)
     for (upper, lower), open_share in zip(_lid_pairs(), opening, strict=True):

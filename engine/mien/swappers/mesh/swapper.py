@@ -131,7 +131,9 @@ class MeshSwapper:
         self, track: FaceTrack, performer: PerformerModel, costume: Costume, likeness: np.float32
     ) -> F32Array:
         pose = track.pose
-        offset = shape_offset(costume.shape, performer.neutral, performer.lid_opening)
+        offset = shape_offset(
+            costume.shape, performer.neutral, performer.lid_opening, performer.mouth_known
+        )
         offset *= self._shape_share * likeness
         moved = (offset @ pose.rotation.T) * np.float32(pose.scale)
         vertices: F32Array = track.landmarks[:VERTEX_COUNT] + moved * VIEW_FROM_LANDMARK
@@ -235,7 +237,7 @@ def _tone_shift(costume: Costume, performer: PerformerModel) -> F32Array:
 
 
 def _level(costume: Costume, face_width: int) -> TextureLevel:
-    """The smallest texture that still has a texel for every pixel of the face."""
+    """The smallest texture that has a texel for every pixel of the face."""
     chosen = costume.levels[0]
     for level in costume.levels[1:]:
         if len(level.matte) < face_width:
