@@ -1,0 +1,156 @@
+"""A show in memory: who is worn, and the cues in their order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from mien.look import EVERYONE, Side
+from mien.shows.curves import Curve, Named
+from mien.shows.tempo import TempoMap
+
+TransitionKind = Literal["cut", "morph", "wipe", "flicker"]
+TargetKind = Literal["persona", "bare", "slate"]
+Follow = Literal["own", "midi-clock", "mtc", "osc"]
+TriggerKind = Literal["osc", "midi", "key", "button"]
+
+EASE = Named("ease")
+
+BARE, SLATE = "pass-through", "slate"
+"""Words that stand where a persona's name would."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A length of time in seconds or in beats."""
+
+    amount: float
+    unit: Literal["s", "beats"] = "s"
+
+    def seconds(self, tempo: TempoMap, start_s: float) -> float:
+        """The length from a show time on."""
+        return self.amount if self.unit == "s" else tempo.span_s(self.amount, start_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """Something outside that fires a cue.
+
+    Attributes:
+        kind: where it comes from.
+        address: OSC address; ``note 36``, ``cc 7`` or ``program 3`` (with `` channel 10``
+            after it where the channel matters); the key; or the button's name.
+    """
+
+    kind: TriggerKind
+    address: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cue:
+    """One change of face.
+
+    Attributes:
+        name: unique in the show.
+        to: name of a persona, or None with ``bare`` or ``slate`` set.
+        target: what ``to`` is.
+        at_s: show time at which it fires by itself; None where only others fire it.
+        after: name of the cue whose end fires this one, ``delay`` later.
+        triggers: what else fires it; any of them, as often as they come.
+        performer: role that it addresses; ``EVERYONE`` for all.
+        priority: of two cues at the same moment the higher one wins, then the later in
+            the file.
+        line: where it stands in the file, from 1.
+    """
+
+    name: str
+    to: str | None = None
+    target: TargetKind = "persona"
+    at_s: float | None = None
+    after: str | None = None
+    delay: Span = Span(0.0)
+    triggers: tuple[Trigger, ...] = ()
+    transition: TransitionKind = "morph"
+    duration: Span = Span(0.5)
+    curve: Curve = EASE
+    side: Side = "right"
+    likeness: float | None = None
+    iris: float | None = None
+    performer: str = EVERYONE
+    priority: int = 0
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Performer:
+    """One of several people on stage.
+
+    Attributes:
+        recognise: photo or persona that says who this is.
+        wears: name of the persona at the start; None for the show's own start.
+    """
+
+    recognise: str
+    wears: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Show:
+    """What a show file says.
+
+    Attributes:
+        name: title.
+        start: persona worn before the first cue; None is the performer's own face.
+        personas: name in the show -> name or path of the persona.
+        performers: role -> who plays it; empty for the one performer of most shows.
+        cues: in the order of the file, which is the order of GO.
+        tempo: seconds and beats.
+        follow: whose clock the timed cues follow.
+        likeness, iris: what holds where a cue says nothing.
+        audio: path of the backing track, or None.
+    """
+
+    name: str
+    start: str | None
+    personas: Mapping[str, str]
+    cues: tuple[Cue, ...]
+    performers: Mapping[str, Performer] = field(default_factory=dict)
+    tempo: TempoMap = field(default_factory=TempoMap)
+    follow: Follow = "own"
+    likeness: float = 1.0
+    iris: float = 1.0
+    audio: str | None = None
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """Names of the performers; one nameless one where none are named."""
+        return tuple(self.performers) or (EVERYONE,)
+
+    def find(self, name: str) -> Cue | None:
+        """The cue of this name."""
+        return next((cue for cue in self.cues if cue.name == name), None)
+
+    def planned_s(self) -> dict[str, float]:
+        """Show time of every cue that comes by itself: timed, or after one that is."""
+        times = {cue.name: cue.at_s for cue in self.cues if cue.at_s is not None}
+        for _ in self.cues:
+            for cue in self.cues:
+                if cue.after in times and cue.name not in times:
+                    before = self.find(cue.after)
+                    assert before is not None
+                    times[cue.name] = follows_at_s(self, before, times[cue.after], cue)
+        return times
+
+
+def length_s(show: Show, cue: Cue, start_s: float) -> float:
+    """How long a cue's transition takes when it starts at a show time."""
+    if cue.transition == "cut" or cue.target == "slate":
+        return 0.0
+    return cue.duration.seconds(show.tempo, start_s)
+
+
+def follows_at_s(show: Show, before: Cue, start_s: float, cue: Cue) -> float:
+    """Show time at which ``cue`` follows one that started at ``start_s``."""
+    end_s = start_s + length_s(show, before, start_s)
+    return end_s + cue.delay.seconds(show.tempo, end_s)
