@@ -164,7 +164,8 @@ def ring_mask(ring: Sequence[int], size: int, *, grow: float = 0.0) -> U8Array:
     fine = 4
     mask = np.zeros((size * fine, size * fine), dtype=np.uint8)
     points = face_mesh().uv[list(ring)] * size * fine - 0.5
-    cv2.fillPoly(mask, [np.round(points).astype(np.int32)], 255)
+    corners: I32Array = np.round(points).astype(np.int32)
+    cv2.fillPoly(mask, [corners], (255,))
     reach = round(abs(grow) * size * fine)
     if reach:
         # A threshold on distance: dilating with a disc this large takes seconds.
@@ -253,9 +254,9 @@ def own_pixel_weights(size: int) -> U8Array:
     )
     mouth = ring_mask(INNER_LIPS, size, grow=0.002)
     soft = 0.002 * size
-    weights = np.maximum(
-        cv2.GaussianBlur(eyes, (0, 0), soft), cv2.GaussianBlur(mouth, (0, 0), soft)
-    )
+    # The closed mouth is so thin in UV space that a blur alone would leave it half open.
+    solid_mouth = cv2.convertScaleAbs(cv2.GaussianBlur(mouth, (0, 0), soft), alpha=1.6)
+    weights = np.maximum(cv2.GaussianBlur(eyes, (0, 0), soft), solid_mouth)
     return np.ascontiguousarray(weights, dtype=np.uint8)
 
 

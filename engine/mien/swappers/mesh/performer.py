@@ -50,6 +50,11 @@ class PerformerModel:
         self.iris_bgr: F32Array | None = None
         self._irises: deque[F32Array] = deque(maxlen=_EYE_SAMPLES)
 
+    def forget_light(self) -> None:
+        """Starts the light anew: the performer was away, or the scene was cut."""
+        self.light = None
+        self._fit = LightFit()
+
     def observe_shape(self, shape: F32Array) -> None:
         """Learns the neutral face from one more frame.
 

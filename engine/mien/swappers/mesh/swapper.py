@@ -22,7 +22,9 @@ from mien.face_light import harmonics, vertex_colours
 from mien.face_mesh import VERTEX_COUNT, face_mesh
 from mien.face_regions import face_regions
 from mien.face_shape import VIEW_FROM_LANDMARK, canonical_from_landmarks
+from mien.look import Blend
 from mien.personas.persona import Persona
+from mien.swappers.mesh.morph import Mixer
 from mien.swappers.mesh.performer import PerformerModel
 from mien.swappers.mesh.reshape import shape_offset
 from mien.swappers.mesh.wardrobe import Costume, TextureLevel, make_costume
@@ -75,6 +77,7 @@ class MeshSwapper:
         self._triangles = mesh.triangles
         self._shape_share = _smoothstep(regions.rim_distance, _SHAPE_RIM)
         self._rim_distance = regions.rim_distance
+        self._mixer = Mixer()
         self._no_offset = np.zeros((VERTEX_COUNT, 3), dtype=np.float32)
         self._bgr = np.empty(0, dtype=np.uint8)
         self._matte = np.empty(0, dtype=np.uint8)
@@ -113,11 +116,34 @@ class MeshSwapper:
         landmarks = track.landmarks
         performer.observe_shape(canonical_from_landmarks(landmarks, track.pose))
         performer.observe_eyes(frame.bgr, landmarks)
-        vertices = self._vertices(track, performer, state, np.float32(config.likeness))
+        likeness = np.float32(config.likeness * state.likeness)
+        vertices = self._vertices(track, performer, state, likeness)
         gain = self._gain(frame, track, performer, state, np.float32(config.tone))
-        if config.eyes == "persona" and performer.iris_bgr is not None:
-            recolour_irises(frame.bgr, landmarks, performer.iris_bgr, state.iris_bgr)
+        own = performer.iris_bgr
+        if config.eyes == "persona" and own is not None and state.iris > 0.0:
+            wanted = own + (state.iris_bgr - own) * np.float32(state.iris)
+            recolour_irises(frame.bgr, landmarks, own, wanted)
         return self._draw(frame, landmarks, vertices, gain, state)
+
+    def mix(
+        self, base: object, top: object, blend: Blend, track: FaceTrack, *, keep: bool = False
+    ) -> Costume:
+        """Two personas as one, for one face; see :class:`~mien.swappers.mesh.morph.Mixer`.
+
+        Args:
+            base, top: what ``prepare`` or ``mix`` returned; None is the performer's own face.
+            blend: how, and how much; its names are not looked at.
+            track: the face, for its size.
+            keep: the result outlives the next call.
+        """
+        return self._mixer.mix(_costume(base), _costume(top), blend, _width(track), keep=keep)
+
+    def with_dials(self, state: object, *, likeness: float, iris: float) -> Costume:
+        """The same persona with less of its shape or iris colour, both 0..1."""
+        costume = _costume(state)
+        if costume is None:
+            raise TypeError("the performer's own face has no dials")
+        return replace(costume, likeness=costume.likeness * likeness, iris=costume.iris * iris)
 
     def _performer(self, track: FaceTrack) -> PerformerModel:
         performer = self._performers.get(track.track_id)
@@ -125,6 +151,8 @@ class MeshSwapper:
             if len(self._performers) >= _MOST_PERFORMERS:
                 self._performers.pop(next(iter(self._performers)))
             performer = self._performers[track.track_id] = PerformerModel()
+        elif track.age == 0:
+            performer.forget_light()
         return performer
 
     def _vertices(
@@ -200,8 +228,8 @@ class MeshSwapper:
             self._uv,
             vertices,
             np.ascontiguousarray(landmarks[:VERTEX_COUNT, :2]),
-            gain,
-            self._no_offset,
+            gain if costume.contrast == 1.0 else gain * np.float32(costume.contrast),
+            self._no_offset if costume.lift is None else gain * costume.lift,
             self._triangles,
             frame.bgr,
             left,
@@ -230,10 +258,21 @@ class MeshSwapper:
 def _tone_shift(costume: Costume, performer: PerformerModel) -> F32Array:
     """(3,) float32: log gain that turns the performer's mean skin into the persona's."""
     shift = np.log(np.maximum(costume.skin_bgr, 1.0) / np.maximum(performer.skin_bgr, 1.0))
-    brightness = shift.mean()
+    brightness = shift.mean(axis=-1, keepdims=True)
     shift = shift - brightness + brightness * np.float32(_BRIGHTNESS_SHARE)
     bounded: F32Array = np.clip(shift, -_MOST_TONE_SHIFT, _MOST_TONE_SHIFT).astype(np.float32)
     return bounded
+
+
+def _costume(state: object) -> Costume | None:
+    if state is not None and not isinstance(state, Costume):
+        raise TypeError(f"expected a state that MeshSwapper.prepare made, got {type(state)}")
+    return state
+
+
+def _width(track: FaceTrack) -> int:
+    left, _, right, _ = track.box
+    return max(int(right - left), 1)
 
 
 def _level(costume: Costume, face_width: int) -> TextureLevel:

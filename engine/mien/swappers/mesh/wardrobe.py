@@ -45,8 +45,13 @@ class Costume:
         normals: (468, 3) float32, of that shape.
         near_colours: (468, 3) float32, the texture's skin smoothed over 1 cm.
         broad_colours: (468, 3) float32, over 2 cm.
-        skin_bgr: (3,) float32.
+        skin_bgr: (3,) float32; (468, 3) where it differs over the face, as in a wipe.
         iris_bgr: (3,) float32.
+        likeness: 0..1, how much of the shape shows, of what the swapper is set to.
+        iris: 0..1, iris colour from the performer's to this one, likewise.
+        contrast: factor on the texture's detail: what a mixture of two has lost.
+        lift: (468, 3) float32, code values that keep the texture's broad colours where
+            they are under that factor; None is nothing.
     """
 
     levels: tuple[TextureLevel, ...]
@@ -56,6 +61,10 @@ class Costume:
     broad_colours: F32Array
     skin_bgr: F32Array
     iris_bgr: F32Array
+    likeness: float = 1.0
+    iris: float = 1.0
+    contrast: float = 1.0
+    lift: F32Array | None = None
 
 
 @cache
