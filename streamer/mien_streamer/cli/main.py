@@ -7,18 +7,15 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-import cv2
 import typer
 from rich.logging import RichHandler
 
 from mien.errors import MienError
 from mien_streamer.cli.console import say_error, stderr
+from mien_streamer.opencv_log import INFO, SILENT, set_opencv_log_level
 
 EXIT_FAILED = 1
 EXIT_WRONG_USE = 2
-
-_OPENCV_SILENT = 0
-_OPENCV_INFO = 4
 
 # Newer Typers carry a copy of Click of their own, older ones use the package: the class is
 # reached through a name that all of them export.
@@ -77,7 +74,7 @@ def _configure_logging(debug: bool) -> None:
         force=True,
     )
     # OpenCV writes to stderr on its own; whatever matters reaches the user as an error.
-    cv2.setLogLevel(_OPENCV_INFO if debug else _OPENCV_SILENT)
+    set_opencv_log_level(INFO if debug else SILENT)
     for noisy in ("PIL", "libav", "matplotlib", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from mien.errors import DeviceError
 from mien.types import Frame, U8Array
+from mien_streamer.opencv_log import silent_opencv
 from mien_streamer.sources.paced import Clock, MonotonicClock
 from mien_streamer.sources.source import NS_PER_S, ClosingSource, SourceInfo
 
@@ -62,12 +63,8 @@ def open_capture(device: int | str) -> Capture:
         "win32": cv2.CAP_MSMF,
         "darwin": cv2.CAP_AVFOUNDATION,
     }.get(sys.platform, cv2.CAP_ANY)
-    level = cv2.getLogLevel()
-    cv2.setLogLevel(0)
-    try:
+    with silent_opencv():
         return cv2.VideoCapture(device, backend)
-    finally:
-        cv2.setLogLevel(level)
 
 
 def find_cameras(root: Path = Path("/sys/class/video4linux")) -> list[FoundCamera]:
