@@ -45,7 +45,7 @@ class MeshSwapperConfig:
     """
 
     likeness: float = 1.0
-    tone: float = 0.5
+    tone: float = 0.6
     eyes: Literal["performer", "persona"] = "persona"
 
     def __post_init__(self) -> None:

@@ -125,7 +125,7 @@ def _smoothing(radius_cm: float, weights: F32Array) -> F32Array:
     vertices = face_mesh().vertices
     squared = ((vertices[:, None] - vertices[None]) ** 2).sum(axis=-1)
     kernel = np.exp(-squared / (2.0 * radius_cm**2)) * weights[None]
-    return (kernel / kernel.sum(axis=1, keepdims=True)).astype(np.float32)
+    return np.asarray(kernel / kernel.sum(axis=1, keepdims=True), dtype=np.float32)
 
 
 @cache

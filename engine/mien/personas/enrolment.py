@@ -45,12 +45,16 @@ _DARKEST = 12.0
 _LARGEST_DELIGHT = 2.0
 
 # UV units over which colour counts as low frequency when asymmetry is taken out.
-_SYMMETRY_RADIUS = 0.008
+_SYMMETRY_RADIUS = 0.020
 
 # Hue broader than this (UV units) is evened out on the sides of the face: start and
 # width of the transition in what ``UvRegions.sideways`` measures.
 _EVEN_RADIUS = 0.04
 _EVEN_SIDEWAYS = (0.40, 0.30)
+
+# Unsharp mask: measured to bring the descriptor 2% nearer; more looks crisp, not better.
+_DETAIL_TEXELS = 1.2
+_SHARPENING = 0.4
 
 # Of several photos the one that sees a patch of skin most squarely wins.
 _VIEW_SHARPNESS = np.float32(4.0)
@@ -106,7 +110,7 @@ def enrol(photos: Sequence[U8Array], faces: Sequence[FaceTrack]) -> EnrolledFace
     texture, trust = _merge(views, frontal)
     coverage = np.round(np.clip(trust, 0.0, 1.0) * 255.0).astype(np.uint8)
     texture = _complete(texture, trust)
-    texture = _balance(texture, regions)
+    texture = _sharpen(_balance(texture, regions))
     shapes = [
         neutral_shape(canonical_from_landmarks(face.landmarks, face.pose), least=_REST_EXPRESSION)
         for face in faces
@@ -161,7 +165,7 @@ def _unwrap(photo: U8Array, landmarks: F32Array, pose: HeadPose, regions: UvRegi
         photo,
         where[..., 0],
         where[..., 1],
-        cv2.INTER_LINEAR,
+        cv2.INTER_CUBIC,
         borderMode=cv2.BORDER_REPLICATE,
     )
     texture = raw.astype(np.float32) * spread[..., 2:5]
@@ -289,6 +293,12 @@ def _balance(texture: F32Array, regions: UvRegions) -> F32Array:
     logarithm -= tint * share[..., None]
     balanced: F32Array = np.exp(logarithm)
     return balanced
+
+
+def _sharpen(texture: F32Array) -> F32Array:
+    """Makes up for the softness of sampling twice, photo to texture and texture to frame."""
+    detail = texture - cv2.GaussianBlur(texture, (0, 0), _DETAIL_TEXELS)
+    return np.asarray(texture + _SHARPENING * detail, dtype=np.float32)
 
 
 def _low_pass(logarithm: F32Array, weight: F32Array, radius: float) -> F32Array:

@@ -58,7 +58,7 @@ def live(
         ),
     ] = None,
     likeness: options.LikenessOption = 1.0,
-    tone: options.ToneOption = 0.5,
+    tone: options.ToneOption = 0.6,
     eyes: options.EyesOption = options.Eyes.PERSONA,
     face: options.FaceOption = None,
     guard: options.GuardOption = options.Guard.HOLD,
