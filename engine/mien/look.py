@@ -85,3 +85,21 @@ def dominant(face: Face) -> str | None:
 def depth(face: Face) -> int:
     """How many blends lie inside each other."""
     return 1 + depth(face.base) if isinstance(face, Blend) else 0
+
+
+def opacity(face: Face) -> float:
+    """0..1, how much of the performer's own face is covered."""
+    if isinstance(face, Blend):
+        top = 0.0 if face.top is None else 1.0
+        base = opacity(face.base)
+        return base + (top - base) * face.amount
+    return 0.0 if face is None else 1.0
+
+
+# Covering less than this by wish is not worth drawing.
+_CLEAR = 0.01
+
+
+def is_clear(look: Look) -> bool:
+    """True when the performer's own face is wished for, and nothing else."""
+    return not look.slate and opacity(look.face) < _CLEAR

@@ -8,27 +8,26 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-import cv2
 import numpy as np
 
+from mien.complaints import Complaints
 from mien.config import PipelineConfig
 from mien.guard import Guard
+from mien.look import EVERYONE, Director, Look, is_clear, opacity
+from mien.patch_fault import EMPTY, patch_fault
 from mien.personas.persona import Persona
 from mien.timing import Stopwatch
 from mien.types import LANDMARK_COUNT, F32Array, FaceTrack, Frame, Patch, U8Array
+from mien.wings import NotReadyError, Wings
 
 logger = logging.getLogger(__name__)
 
-_LOG_PERIOD_S = 1.0
-
-# A patch smaller than this part of the visible face box draws no face. A hand before the
-# mouth and nose, or a profile, still leaves more than a quarter (measured on the clips).
-_LEAST_COVERAGE = 0.10
-_LARGEST_PATCH = 4.0
+# One of several performers who is gone for longer has left the stage.
+_LOST_NS = 1_000_000_000
 
 
 class TrackerStage(Protocol):
@@ -37,6 +36,7 @@ class TrackerStage(Protocol):
     def track(self, frame: Frame) -> list[FaceTrack]: ...
     def reset(self) -> None: ...
     def enrol_performer(self, descriptor: F32Array | None) -> None: ...
+    def enrol_cast(self, descriptors: Mapping[str, F32Array]) -> None: ...
     def close(self) -> None: ...
 
 
@@ -93,11 +93,19 @@ class _Act:
     state: object
 
 
+_Part = tuple[FaceTrack, "Look | None"]
+"""A face to be swapped, and its look; None is the act's."""
+
+
 class Pipeline:
     """Turns frames that came in into frames that may go out.
 
-    ``process`` belongs to one thread. ``set_persona``, ``set_likeness``, ``panic`` and
-    the properties may be used from any. The pipeline owns its stages: ``close`` closes them.
+    ``process`` belongs to one thread. ``set_persona``, ``set_likeness``, ``panic``,
+    ``direct`` and the properties may be used from any. The pipeline owns its stages:
+    ``close`` closes them.
+
+    Attributes:
+        wings: personas that a director may ask for.
     """
 
     def __init__(
@@ -113,6 +121,10 @@ class Pipeline:
         self.config = config
         self._tracker = tracker
         self._swapper = swapper
+        self.wings = Wings(swapper)
+        self._director: Director | None = None
+        self._last_looks: Mapping[str, Look] = {}
+        self._seen_ns: dict[str, int] = {}
         self._compositor = compositor
         self._guard = guard
         self._marker = marker
@@ -124,7 +136,7 @@ class Pipeline:
         self._panic = False
         self._persona_error: Exception | None = None
         self._performer_seen = False
-        self._complaints = _Complaints(time.monotonic)
+        self._complaints = Complaints(logger, time.monotonic)
 
     @classmethod
     def create(cls, config: PipelineConfig | None = None, swapper_name: str = "mesh") -> Pipeline:
@@ -160,6 +172,7 @@ class Pipeline:
         """Waits for a persona that is being prepared and closes the stages."""
         with self._lock:
             self._request += 1
+        self.wings.close()
         with self._preparing:
             self._tracker.close()
             self._swapper.close()
@@ -213,6 +226,14 @@ class Pipeline:
         if setter is not None:
             setter(likeness)
 
+    def direct(self, director: Director | None) -> None:
+        """Lets a director say, before each frame, what every performer wears.
+
+        It takes the place of :meth:`set_persona`, whose pass-through still holds. None
+        goes back to that.
+        """
+        self._director = director
+
     def panic(self, on: bool) -> None:
         """Shows the slate and nothing else while on, whatever the guard's mode."""
         self._panic = on
@@ -221,23 +242,29 @@ class Pipeline:
         """Swaps only the face with this descriptor; call before the first frame."""
         self._tracker.enrol_performer(descriptor)
 
+    def enrol_cast(self, descriptors: Mapping[str, F32Array]) -> None:
+        """Swaps only these people, each in a role of looks; call before the first frame."""
+        self._tracker.enrol_cast(descriptors)
+
     def process(self, frame: Frame) -> Outcome:
         """The frame with the performer as the persona, or what the guard shows instead.
 
         May paint into ``frame.bgr``. Lets no exception of a stage escape.
         """
         watch = Stopwatch()
-        act, pass_through = self._act, self._pass_through
-        if self._panic:
+        looks = self._looks(frame)
+        wants_slate = any(look.slate for look in looks.values())
+        if self._panic or wants_slate:
             slate = self._guard.slate(frame)
             watch.lap("guard")
-            return Outcome(frame=slate, guarded=True, reason="panic", stage_ms=watch.stages_ms)
+            reason = "panic" if self._panic else "slate"
+            return Outcome(frame=slate, guarded=True, reason=reason, stage_ms=watch.stages_ms)
         if not (frame.bgr.flags.writeable and frame.bgr.flags.c_contiguous):
             frame = replace(frame, bgr=frame.bgr.copy())
         self._guard.observe(frame)
         tracks, reason = self._track(frame)
         watch.lap("track")
-        if pass_through:
+        if self._pass_through or (looks and all(map(is_clear, looks.values()))):
             return Outcome(
                 frame=frame, tracks=tracks, reason="pass-through", stage_ms=watch.stages_ms
             )
@@ -246,7 +273,8 @@ class Pipeline:
         try:
             if reason:
                 raise _Fault(reason)
-            swapped = self._swap(frame, performers, act, watch)
+            parts = self._cast(frame, performers, looks)
+            swapped = self._swap(frame, parts, self._act, watch)
         except _Fault as fault:
             return self._guarded(frame, tracks, str(fault), watch)
         try:
@@ -265,29 +293,64 @@ class Pipeline:
             return [], self._blame("tracking", error)
         return [track for track in tracks if _is_finite(track)], ""
 
-    def _swap(
-        self, frame: Frame, performers: list[FaceTrack], act: _Act | None, watch: Stopwatch
-    ) -> int:
-        if act is None:
+    def _looks(self, frame: Frame) -> Mapping[str, Look]:
+        """What the director wants; empty without one. One that fails leaves all as it was."""
+        director = self._director
+        if director is None:
+            return {}
+        try:
+            self._last_looks = director.looks(frame)
+        except Exception as error:
+            self._blame("directing", error)
+        return self._last_looks
+
+    def _cast(
+        self, frame: Frame, performers: list[FaceTrack], looks: Mapping[str, Look]
+    ) -> list[_Part]:
+        """Who is to be swapped, with what look; performers who are to be bare are left out."""
+        if not looks and self._director is not None:
+            raise _Fault("directing failed")
+        if not looks and self._act is None:
             raise _Fault(
                 "persona failed" if self._persona_error is not None else "persona not ready"
             )
         if not performers:
             raise _Fault("performer lost" if self._performer_seen else "no performer seen")
         self._performer_seen = True
+        if not looks:
+            return [(track, None) for track in performers]
+        parts: list[_Part] = []
+        for track in performers:
+            self._seen_ns[track.role] = frame.pts_ns
+            look = looks.get(track.role, looks.get(EVERYONE))
+            if look is not None and not is_clear(look):
+                parts.append((track, look))
+        for role, look in looks.items():
+            lost_ns = frame.pts_ns - self._seen_ns.get(role, frame.pts_ns)
+            if 0 < lost_ns < _LOST_NS and not is_clear(look):
+                raise _Fault(f"{role or 'performer'} lost")
+        return parts
+
+    def _swap(self, frame: Frame, parts: list[_Part], act: _Act | None, watch: Stopwatch) -> int:
         deadline_ms = self.config.guard.deadline_ms
         spent_ms = 0.0
-        for track in performers:
+        for track, look in parts:
             if track.quality < self.config.guard.min_quality:
                 raise _Fault("face uncertain")
             try:
-                patch = self._swapper.swap(frame, track, act.state)
+                state = self.wings.dress(look, track) if look is not None else None
+                if act is not None and look is None:
+                    state = act.state
+                patch = self._swapper.swap(frame, track, state)
                 fault = patch_fault(patch, frame, track)
+            except NotReadyError as error:
+                raise _Fault("persona not ready") from error
             except Exception as error:
                 raise _Fault(self._blame("swapping", error)) from error
             finally:
                 spent_ms += watch.lap("swap")
-            if fault:
+            # A face that is partly bare by wish may well cover little.
+            if fault and not (fault == EMPTY and look is not None and opacity(look.face) < 1.0):
                 self._complaints.add(fault)
                 raise _Fault(fault)
             try:
@@ -298,7 +361,7 @@ class Pipeline:
                 spent_ms += watch.lap("composite")
         if deadline_ms and spent_ms > deadline_ms:
             raise _Fault("deadline missed")
-        return len(performers)
+        return len(parts)
 
     def _guarded(
         self, frame: Frame, tracks: list[FaceTrack], reason: str, watch: Stopwatch
@@ -335,51 +398,6 @@ class Pipeline:
             with self._lock:
                 if request == self._request:
                     self._act = _Act(persona, state)
-
-
-class _Complaints:
-    """Warnings of the frame loop: equal ones are counted and reported once a second."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._counts: dict[str, int] = {}
-        self._next_s = 0.0
-
-    def add(self, text: str) -> None:
-        self._counts[text] = self._counts.get(text, 0) + 1
-        now_s = self._clock()
-        if now_s < self._next_s:
-            return
-        for known, count in self._counts.items():
-            logger.warning("%s (%d times in the last second)", known, count)
-        self._counts.clear()
-        self._next_s = now_s + _LOG_PERIOD_S
-
-
-def patch_fault(patch: Patch, frame: Frame, track: FaceTrack) -> str:
-    """What makes a patch unfit to be shown, in a few words; empty when it is fit."""
-    bgr, matte = patch.bgr, patch.matte
-    if bgr.dtype != np.uint8 or matte.dtype != np.uint8 or bgr.ndim != 3 or bgr.shape[2] != 3:
-        return "patch malformed"
-    if bgr.shape[:2] != matte.shape or 0 in matte.shape:
-        return "patch malformed"
-    height, width = frame.size
-    patch_height, patch_width = matte.shape
-    if patch.left < 0 or patch.top < 0:
-        return "patch outside the frame"
-    if patch.left + patch_width > width or patch.top + patch_height > height:
-        return "patch outside the frame"
-    left, top, right, bottom = track.box
-    face_size = max(right - left, bottom - top, 1.0)
-    if max(patch_height, patch_width) > _LARGEST_PATCH * face_size + 16:
-        return "patch too large"
-    visible_width = min(right, width - 1.0) - max(left, 0.0) + 1
-    visible_height = min(bottom, height - 1.0) - max(top, 0.0) + 1
-    visible = max(visible_width, 0.0) * max(visible_height, 0.0)
-    drawn = cv2.countNonZero(matte)
-    if drawn == 0 or drawn < _LEAST_COVERAGE * visible:
-        return "patch empty"
-    return ""
 
 
 def _is_finite(track: FaceTrack) -> bool:

@@ -93,6 +93,7 @@ class FaceTrack:
         quality: 0..1, the landmark model's belief that this is a face.
         age: number of frames since the track began; 0 on its first frame.
         is_performer: True for the face that is to be swapped.
+        role: which of several enrolled performers this is; empty where only one is.
     """
 
     track_id: int
@@ -101,6 +102,7 @@ class FaceTrack:
     quality: float
     age: int
     is_performer: bool
+    role: str = ""
 
     @property
     def box(self) -> tuple[float, float, float, float]:

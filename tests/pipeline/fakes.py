@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -87,6 +87,9 @@ class FakeTracker:
 
     def enrol_performer(self, descriptor: F32Array | None) -> None:
         del descriptor
+
+    def enrol_cast(self, descriptors: Mapping[str, F32Array]) -> None:
+        del descriptors
 
     def close(self) -> None:
         self.closed = True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -29,7 +29,57 @@ class PerformerLock:
         self._enrolled: Identity | None = None
         self._learned: Identity | None = None
         self._performer_id: int | None = None
+        self._cast: dict[str, Identity] = {}
+        self._roles: dict[int, str] = {}
         self._is_new_scene = False
+
+    def enrol_cast(self, descriptors: Mapping[str, F32Array]) -> None:
+        """Lock on to several people at once, each under the name of a role.
+
+        Raises:
+            ValueError: a descriptor is not (128,) finite numbers.
+        """
+        self._cast = {
+            role: Identity(_checked(descriptor).copy(), reach=SAME_PERSON)
+            for role, descriptor in descriptors.items()
+        }
+        self._roles = {}
+
+    def is_missing(self, tracks: Sequence[Track]) -> bool:
+        """True while somebody whom the lock knows is not among the tracks."""
+        seen = [track.identity.mean for track in tracks if track.identity is not None]
+        targets = list(self._cast.values()) or ([self.target] if self.target else [])
+        return not all(any(target.fits(mean) for mean in seen) for target in targets)
+
+    def assign(self, tracks: Sequence[Track]) -> dict[int, str]:
+        """Role by track id of the performers among the tracks of this frame.
+
+        Each role goes to the nearest track and each track to one role; a track keeps its
+        role unless another fits clearly better.
+        """
+        if not self._cast:
+            performer = self.choose(tracks)
+            return {} if performer is None else {performer.track_id: ""}
+        pairs = []
+        for track in tracks:
+            if track.identity is None:
+                continue
+            for role, target in self._cast.items():
+                gap = target.distance(track.identity.mean)
+                kept = self._roles.get(track.track_id) == role
+                if gap < target.reach:
+                    pairs.append((gap - _CLEARLY_BETTER * kept, track.track_id, role))
+        roles: dict[int, str] = {}
+        for _, track_id, role in sorted(pairs):
+            if track_id not in roles and role not in roles.values():
+                roles[track_id] = role
+        self._roles = roles
+        return roles
+
+    @property
+    def has_cast(self) -> bool:
+        """Several people are enrolled."""
+        return bool(self._cast)
 
     @property
     def enrolled(self) -> Identity | None:
@@ -48,12 +98,7 @@ class PerformerLock:
             ValueError: the descriptor is not (128,) finite numbers.
         """
         if descriptor is not None:
-            descriptor = np.asarray(descriptor, np.float32)
-            if descriptor.shape != (128,) or not np.isfinite(descriptor).all():
-                raise ValueError(
-                    f"expected a descriptor of (128,) finite numbers, got {descriptor.shape}; "
-                    "make it with FaceDescriptor.describe"
-                )
+            descriptor = _checked(descriptor)
         self._enrolled = (
             None if descriptor is None else Identity(descriptor.copy(), reach=SAME_PERSON)
         )
@@ -62,6 +107,8 @@ class PerformerLock:
 
     def matches(self, descriptor: F32Array) -> bool:
         """True when the lock knows its person and this is that person."""
+        if self._cast:
+            return any(target.fits(descriptor) for target in self._cast.values())
         target = self.target
         return target is not None and target.fits(descriptor)
 
@@ -85,6 +132,16 @@ class PerformerLock:
     def new_scene(self) -> None:
         """After a cut or seek: unless the learned performer shows again, learn anew."""
         self._is_new_scene = True
+
+
+def _checked(descriptor: F32Array) -> F32Array:
+    descriptor = np.asarray(descriptor, np.float32)
+    if descriptor.shape != (128,) or not np.isfinite(descriptor).all():
+        raise ValueError(
+            f"expected a descriptor of (128,) finite numbers, got {descriptor.shape}; "
+            "make it with FaceDescriptor.describe"
+        )
+    return descriptor
 
 
 def _best(tracks: Sequence[Track], target: Identity, current: Track | None) -> Track | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import TracebackType
 
 import numpy as np
@@ -29,6 +30,9 @@ three reached it, while faces give 0.99 and more."""
 
 _SAME_FACE = 0.6
 """Two tracks whose regions overlap more than this are on one face."""
+
+_CROSSING = 0.15
+"""Two performers whose regions overlap more than this may be taken for each other."""
 
 _SUSPICIOUS_CHANGE = 0.05
 """A face that deforms more than this in one frame may be another one; in two clips of
@@ -73,6 +77,23 @@ class FaceTracker:
         self._lock.enrol(descriptor)
         self._search.restart()
 
+    def enrol_cast(self, descriptors: Mapping[str, F32Array]) -> None:
+        """Swap these people, each under the name of a role; an empty mapping lifts it.
+
+        Args:
+            descriptors: (128,) float32 by role. ``max_faces`` must be at least as many.
+
+        Raises:
+            ValueError: there are more than ``max_faces``, or a descriptor is unfit.
+        """
+        if len(descriptors) > self._config.max_faces:
+            raise ValueError(
+                f"{len(descriptors)} performers need max_faces={len(descriptors)}, "
+                f"got {self._config.max_faces}"
+            )
+        self._lock.enrol_cast(descriptors)
+        self._search.restart()
+
     def reset(self) -> None:
         """Forget every track, as after a seek; ids go on counting, the lock stays."""
         self._tracks.clear()
@@ -103,8 +124,8 @@ class FaceTracker:
         self._part_overlapping(image, time_s)
         self._look_for_more(image, time_s)
         self._check_identities(image, time_s)
-        performer = self._lock.choose(self._tracks)
-        published = [self._publish(track, track is performer, time_s) for track in self._tracks]
+        roles = self._lock.assign(self._tracks)
+        published = [self._publish(track, roles, time_s) for track in self._tracks]
         for track in self._tracks:
             track.age += 1
         return sorted(published, key=lambda face: (not face.is_performer, -_size(face)))
@@ -164,6 +185,9 @@ class FaceTracker:
             for second in list(self._tracks):
                 if first.track_id >= second.track_id or second not in self._tracks:
                     continue
+                if self._lock.has_cast and first.roi.overlap(second.roi) > _CROSSING:
+                    first.doubt()
+                    second.doubt()
                 if first in self._tracks and first.roi.overlap(second.roi) > _SAME_FACE:
                     self._end(self._stranger_of(image, first, second), time_s)
 
@@ -177,11 +201,7 @@ class FaceTracker:
 
     def _look_for_more(self, image: U8Array, time_s: float) -> None:
         """Detect, where a slot is free or the performer is missing, and begin tracks."""
-        target = self._lock.target
-        waiting = target is not None and not any(
-            track.identity is not None and self._lock.matches(track.identity.mean)
-            for track in self._tracks
-        )
+        waiting = self._lock.is_missing(self._tracks)
         free = self._config.max_faces - len(self._tracks)
         if free <= 0 and not waiting:
             return
@@ -191,12 +211,12 @@ class FaceTracker:
             if quality < _BIRTH_BELIEF or not in_picture(landmarks, image):
                 continue
             begun = self._begin(image, landmarks, quality, time_s)
-            identity = begun.identity
-            matched = identity is not None and self._lock.matches(identity.mean)
+            matched = self._is_known(begun)
             if free > 0:
                 free -= 1
             elif waiting and matched:
-                self._end(min(self._tracks, key=lambda track: track.size_px), time_s)
+                strangers = [t for t in self._tracks if not self._is_known(t)] or self._tracks
+                self._end(min(strangers, key=lambda track: track.size_px), time_s)
             else:
                 self._memory.add(begun, time_s)
                 self._search.dismiss(begun.roi, time_s)
@@ -205,6 +225,9 @@ class FaceTracker:
             self._tracks.append(begun)
             if free <= 0 and not waiting:
                 return
+
+    def _is_known(self, track: Track) -> bool:
+        return track.identity is not None and self._lock.matches(track.identity.mean)
 
     def _check_identities(self, image: U8Array, time_s: float) -> None:
         """Look whether the most overdue track still shows the same person: one a frame."""
@@ -223,7 +246,7 @@ class FaceTracker:
         self._end(track, time_s, remember=not was_unknown)
         self._tracks.append(self._begin(image, track.landmarks, track.quality, time_s))
 
-    def _publish(self, track: Track, is_performer: bool, time_s: float) -> FaceTrack:
+    def _publish(self, track: Track, roles: Mapping[int, str], time_s: float) -> FaceTrack:
         landmarks = track.smoother(track.landmarks, track.size_px, time_s)
         return FaceTrack(
             track_id=track.track_id,
@@ -231,7 +254,8 @@ class FaceTracker:
             pose=estimate_pose(landmarks),
             quality=track.quality,
             age=track.age,
-            is_performer=is_performer,
+            is_performer=track.track_id in roles,
+            role=roles.get(track.track_id, ""),
         )
 
     # Beginning and ending tracks.

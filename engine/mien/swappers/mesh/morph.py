@@ -85,17 +85,13 @@ class Mixer:
     ) -> Costume:
         detail = amount * amount * (3.0 - 2.0 * amount)
         bgra, matte = self._buffers(len(one.matte), keep)
-        if one.bgra is two.bgra:
-            level_bgra = one.bgra
-        else:
-            level_bgra = cv2.addWeighted(one.bgra, 1.0 - detail, two.bgra, detail, 0.0, dst=bgra)
-        if one.matte is two.matte:
-            level_matte = one.matte
-        else:
-            level_matte = cv2.addWeighted(one.matte, 1.0 - amount, two.matte, amount, 0.0, dst=matte)
+        level = TextureLevel(
+            bgra=_weighted(one.bgra, two.bgra, detail, bgra),
+            matte=_weighted(one.matte, two.matte, amount, matte),
+        )
         mixed = _between(first, second, np.float32(amount))
         if one.bgra is two.bgra:
-            return replace(mixed, levels=(TextureLevel(bgra=level_bgra, matte=level_matte),))
+            return replace(mixed, levels=(level,))
         contrast = 1.0 + _RESTORED * (1.0 / hypot(1.0 - detail, detail) - 1.0)
         contrast *= first.contrast + (second.contrast - first.contrast) * amount
         low_one, low_two = self._low(one), self._low(two)
@@ -109,7 +105,7 @@ class Mixer:
                 lift = lift + kept * np.float32(share)
         return replace(
             mixed,
-            levels=(TextureLevel(bgra=level_bgra, matte=level_matte),),
+            levels=(level,),
             contrast=contrast,
             lift=np.ascontiguousarray(lift, dtype=np.float32),
         )
@@ -180,6 +176,14 @@ def _absent(costume: Costume | None) -> Costume:
     return replace(costume, levels=levels, likeness=0.0, iris=0.0)
 
 
+def _weighted(one: U8Array, two: U8Array, share: float, out: U8Array) -> U8Array:
+    """One of two at a share of 0 and 1, in ``out`` unless they are the same."""
+    if one is two:
+        return one
+    cv2.addWeighted(one, 1.0 - share, two, share, 0.0, dst=out)
+    return out
+
+
 @cache
 def _nothing(size: int) -> U8Array:
     return np.zeros((size, size), np.uint8)
@@ -220,9 +224,7 @@ def _between(first: Costume, second: Costume, amount: np.float32) -> Costume:
     )
 
 
-def _level_lift(
-    first: Costume, second: Costume, share: F32Array
-) -> tuple[float, F32Array | None]:
+def _level_lift(first: Costume, second: Costume, share: F32Array) -> tuple[float, F32Array | None]:
     """Contrast and lift where a wipe leaves an unfinished morph behind, from the stronger."""
     stronger = first if first.contrast >= second.contrast else second
     if stronger.lift is None:
