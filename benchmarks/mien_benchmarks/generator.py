@@ -228,7 +228,7 @@ def _gpu_memory_mb(runner: Runner) -> float | None:
         free, total = torch.cuda.mem_get_info()
     except (ImportError, RuntimeError):
         return None
-    return round((total - free) / 1e6, 1)
+    return round(float(total - free) / 1e6, 1)
 
 
 class _MemoryWatch:

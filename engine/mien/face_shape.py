@@ -39,8 +39,8 @@ def canonical_from_landmarks(landmarks: F32Array, pose: HeadPose) -> F32Array:
         (468, 3) float32, canonical centimetres and axes.
     """
     view = landmarks[:VERTEX_COUNT] * VIEW_FROM_LANDMARK - pose.translation
-    canonical: F32Array = (view @ pose.rotation) * np.float32(1.0 / pose.scale)
-    return canonical
+    canonical = (view @ pose.rotation) * np.float32(1.0 / pose.scale)
+    return np.asarray(canonical, dtype=np.float32)
 
 
 @cache
@@ -78,7 +78,7 @@ def expression_coefficients(shape: F32Array, neutral: F32Array) -> F32Array:
     """
     # einsum stays off BLAS, whose threads take longer to wake than this product takes.
     coefficients = np.einsum("ij,j->i", _expression_solver(), (shape - neutral).reshape(-1))
-    return np.clip(coefficients, *_COEFFICIENT_RANGE)
+    return np.asarray(np.clip(coefficients, *_COEFFICIENT_RANGE), dtype=np.float32)
 
 
 def without_expression(shape: F32Array, coefficients: F32Array) -> F32Array:

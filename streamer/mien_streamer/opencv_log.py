@@ -31,5 +31,6 @@ def silent_opencv() -> Iterator[None]:
 
 
 def _switch() -> Any:
-    # OpenCV 4.14 moved both functions from cv2 to cv2.utils.logging.
-    return cv2 if hasattr(cv2, "setLogLevel") else cv2.utils.logging
+    # OpenCV 4.14 moved both functions from cv2 to cv2.utils.logging; stubs know one place each.
+    opencv: Any = cv2
+    return opencv if hasattr(opencv, "setLogLevel") else opencv.utils.logging
