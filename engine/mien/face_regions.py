@@ -177,7 +177,7 @@ def ring_mask(ring: Sequence[int], size: int, *, grow: float = 0.0) -> U8Array:
 def _hull(vertices: Sequence[int]) -> list[int]:
     points = (face_mesh().uv[list(vertices)] * 4096).astype(np.int32)
     order = cv2.convexHull(points, returnPoints=False).reshape(-1)
-    return [vertices[index] for index in order]
+    return [vertices[int(index)] for index in order]
 
 
 def _cover_triangles(size: int) -> tuple[I32Array, F32Array, npt.NDArray[np.bool_]]:

@@ -225,7 +225,8 @@ def _trusted_skin(texture: F32Array, facing: F32Array, regions: UvRegions) -> F3
     bad = cv2.dilate(bad, np.ones((round(7 * fine),) * 2, np.uint8))
     bad = cv2.GaussianBlur(bad, (0, 0), 4.0 * fine)
     # What a blur leaves of the weight in a hopeless region must not be amplified later.
-    return np.clip((0.9 - bad) / 0.9, 0.0, 1.0).astype(np.float32) * regions.inside
+    trust = np.clip((0.9 - bad) / 0.9, 0.0, 1.0) * regions.inside
+    return np.asarray(trust, dtype=np.float32)
 
 
 def _merge(views: Sequence[_View], frontal: _View) -> tuple[F32Array, F32Array]:
@@ -246,7 +247,8 @@ def _merge(views: Sequence[_View], frontal: _View) -> tuple[F32Array, F32Array]:
         total += view.texture * exposure * share[..., None]
         weight += share
         trust = np.maximum(trust, view.trust)
-    return total / np.maximum(weight, 1e-6)[..., None], trust
+    mean = total / np.maximum(weight, 1e-6)[..., None]
+    return np.asarray(mean, dtype=np.float32), trust
 
 
 def _complete(texture: F32Array, trust: F32Array) -> F32Array:
@@ -304,5 +306,5 @@ def _sharpen(texture: F32Array) -> F32Array:
 def _low_pass(logarithm: F32Array, weight: F32Array, radius: float) -> F32Array:
     sigma = radius * len(weight)
     smooth = cv2.GaussianBlur(logarithm * weight[..., None], (0, 0), sigma)
-    low: F32Array = smooth / cv2.GaussianBlur(weight, (0, 0), sigma)[..., None]
-    return low
+    low = smooth / cv2.GaussianBlur(weight, (0, 0), sigma)[..., None]
+    return np.asarray(low, dtype=np.float32)

@@ -40,7 +40,7 @@ class Mixer:
 
     def __init__(self) -> None:
         self._bgra = np.empty(0, dtype=np.uint8)
-        self._matte = np.empty(0, dtype=np.uint8)
+        self._matte: U8Array = np.empty(0, dtype=np.uint8)
         self._lows: dict[int, tuple[TextureLevel, F32Array]] = {}
 
     def mix(
@@ -97,12 +97,12 @@ class Mixer:
         low_one, low_two = self._low(one), self._low(two)
         wanted = low_one + (low_two - low_one) * np.float32(amount)
         drawn = low_one + (low_two - low_one) * np.float32(detail)
-        lift = wanted - drawn * np.float32(contrast)
+        lift: F32Array = wanted - drawn * np.float32(contrast)
         for costume, share in ((first, 1.0 - amount), (second, amount)):
             if costume.lift is not None:
                 low = self._low(costume.levels[0])
                 kept = costume.lift + low * np.float32(costume.contrast - 1.0)
-                lift = lift + kept * np.float32(share)
+                lift += kept * np.float32(share)
         return replace(
             mixed,
             levels=(level,),
@@ -241,7 +241,7 @@ def _lerp(a: F32Array, b: F32Array, amount: F32Array | np.float32) -> F32Array:
 @cache
 def _along(size: int, side: Side) -> F32Array:
     """(T,) float32: way to go at each column or row, 0 where the front starts, to 1."""
-    centre = (np.arange(size, dtype=np.float32) + 0.5) / size
+    centre: F32Array = (np.arange(size, dtype=np.float32) + np.float32(0.5)) / np.float32(size)
     return centre if side in ("right", "down") else 1.0 - centre
 
 
