@@ -5,7 +5,6 @@ from __future__ import annotations
 from mien import _kernels
 from mien.types import FaceTrack, Patch, U8Array
 
-
 # Softens the stair steps of the mesh's silhouette: one pixel, more on large faces.
 _FACE_PER_BLUR_PX = 200.0
 
