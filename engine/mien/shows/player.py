@@ -196,6 +196,7 @@ class ShowPlayer:
         if name in self._planned:
             start_s = self._planned[name]
             self.seek(max(start_s - 2 * SAME_MOMENT_S, 0.0))
+            self._clock.show_s = start_s
             return start_s
         with self._lock:
             self._restart()

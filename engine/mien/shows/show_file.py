@@ -275,7 +275,7 @@ class _Reader(Fields):
         value = table.get("curve", "ease")
         if isinstance(value, list):
             try:
-                return Bezier(*(float(number(number)) for number in value))
+                return Bezier(*(float(number(part)) for part in value))
             except (TypeError, ValueError):
                 pass
         elif value in CURVE_NAMES:

@@ -34,10 +34,12 @@ app = typer.Typer(
     add_completion=True,
 )
 persona_app = _group("Make, list and remove the identities to wear.")
+show_app = _group("Faces that change on cue: check, rehearse, learn.")
 models_app = _group("The networks that ship with mien, and the generators that you add.")
 bench_app = _group("Measure speed and likeness on this machine.")
 
 app.add_typer(persona_app, name="persona", rich_help_panel="Personas")
+app.add_typer(show_app, name="show", rich_help_panel="Personas")
 app.add_typer(models_app, name="models", rich_help_panel="This machine")
 app.add_typer(bench_app, name="bench", rich_help_panel="This machine")
 
@@ -69,7 +71,9 @@ _COMMANDS = (
     "mien_streamer.cli.demo",
     "mien_streamer.cli.swap",
     "mien_streamer.cli.live",
+    "mien_streamer.cli.studio",
     "mien_streamer.cli.persona",
+    "mien_streamer.cli.show",
     "mien_streamer.cli.verify",
     "mien_streamer.cli.doctor",
     "mien_streamer.cli.models",

@@ -19,6 +19,7 @@ from mien_streamer.cli.console import say
 from mien_streamer.cli.file_run import swap_file
 from mien_streamer.cli.report import ReportFile, build_report
 from mien_streamer.cli.setup import find_persona
+from mien_streamer.cli.show_demo import demo_show
 from mien_streamer.cli.strip import Moment, draw_strip, head_view
 from mien_streamer.sinks.images import encode_image
 from mien_streamer.sinks.partial import PartialFile, write_error
@@ -39,12 +40,17 @@ def demo(
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="Folder for the results; made if need be.")
     ] = Path("demo-out"),
+    show: Annotated[
+        bool, typer.Option("--show", help="Play the demo show: six personas on a beat, with sound.")
+    ] = False,
 ) -> int:
     """See it work: swap the bundled clip and show before and after."""
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise write_error(out, error) from error
+    if show:
+        return demo_show(out)
     worn = find_persona(persona)
     with as_file(files("mien_streamer").joinpath("demo", "driver.mp4")) as clip:
         source = open_source(str(clip))

@@ -94,9 +94,9 @@ def swap_file(
             pipeline.enrol_performer(find_performer(performer))
         pipeline.set_persona(persona, wait=True)
         tally = Tally(_watched(pipeline, watch))
-        with stop_on_interrupt() as stop, _progress(source.info.name) as progress:
+        with stop_on_interrupt() as stop, progress_bar(source.info.name) as progress:
             sink = _open_sink(output, source, persona, config, names)
-            checked = _SwappedOrNothing(sink, tally, source.info.name, stop)
+            checked = SwappedOrNothing(sink, tally, source.info.name, stop)
             stats = run_offline(source, tally, checked, progress=progress, stop=stop)
         return FileRun(stats, tally, stopped=stop.is_set())
 
@@ -135,7 +135,7 @@ def _open_sink(
     )
 
 
-class _SwappedOrNothing:
+class SwappedOrNothing:
     """A sink that is finished only if a face was swapped: else the output would be bare."""
 
     def __init__(self, sink: Sink, tally: Tally, name: str, stop: threading.Event) -> None:
@@ -168,7 +168,7 @@ class _RateColumn(ProgressColumn):
         return Text("" if speed is None else f"{speed:5.1f} fps", style="cyan")
 
 
-class _progress:
+class progress_bar:
     """A bar with ETA and rate on terminals, nothing elsewhere."""
 
     def __init__(self, name: str) -> None:

@@ -88,3 +88,34 @@ def _ink(
     region = picture[top : top + mask.shape[0], left : left + mask.shape[1]]
     alpha = mask[: region.shape[0], : region.shape[1], None].astype(np.float32) / 255.0
     region[:] = np.round(region * (1.0 - alpha) + np.asarray(colour, np.float32) * alpha)
+
+
+# Of a cell of the before/after strip.
+_SMALL = 0.5
+
+
+def draw_rows(rows: Sequence[tuple[str, Sequence[tuple[float, U8Array]]]]) -> U8Array:
+    """Rows of small heads with a caption each and the time under every head.
+
+    Args:
+        rows: caption, then (seconds, picture made by :func:`head_view`) from left to right.
+    """
+    cell = round(_CELL[0] * _SMALL), round(_CELL[1] * _SMALL)
+    columns = max((len(heads) for _, heads in rows), default=1) or 1
+    step = cell[0] + _FOOT
+    height = _MARGIN + len(rows) * step + _MARGIN // 2
+    width = _GUTTER + columns * cell[1] + (columns - 1) * _GAP + _MARGIN
+    strip = np.empty((height, width, 3), np.uint8)
+    strip[:] = _GROUND
+    for row, (caption, heads) in enumerate(rows):
+        top = _MARGIN + row * step
+        mask = np.rot90(text_mask(caption, 20, tracking=0.04))[: cell[0]]
+        _ink(strip, mask, top + (cell[0] - mask.shape[0]) // 2, (_GUTTER - 20) // 2 - 1, _INK)
+        for column, (time_s, head) in enumerate(heads):
+            left = _GUTTER + column * (cell[1] + _GAP)
+            small = cv2.resize(head, (cell[1], cell[0]), interpolation=cv2.INTER_AREA)
+            strip[top : top + cell[0], left : left + cell[1]] = small
+            label = text_mask(f"{time_s:.2f} s", 15)
+            left += (cell[1] - label.shape[1]) // 2
+            _ink(strip, label, top + cell[0] + 6, left, _QUIET)
+    return strip

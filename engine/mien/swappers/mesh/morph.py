@@ -32,6 +32,9 @@ _CELLS = 64
 _FRONT = 0.16
 _SHAPE_FRONT = 0.30
 
+# The matte lets nothing show this near to the edges: a front has no way to go there.
+_MARGIN = 0.08
+
 _LOWS_KEPT = 16
 
 
@@ -254,7 +257,7 @@ def _vertex_along(side: Side) -> F32Array:
 
 def _front(along: F32Array, amount: float, width: float) -> F32Array:
     """0..1, how much of the top shows along the way, when the front has come so far."""
-    reached = amount * (1.0 + width)
+    reached = _MARGIN + amount * (1.0 - 2.0 * _MARGIN + width)
     rise = np.clip((reached - along) / np.float32(width), 0.0, 1.0)
     step: F32Array = (rise * rise * (3.0 - 2.0 * rise)).astype(np.float32)
     return step

@@ -1,0 +1,140 @@
+"""``mien show``: check a show file, render a show, teach it its pads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+
+from mien.errors import MediaError, UsageError
+from mien.shows import Show, load_show, read_show
+from mien_streamer.cli import options
+from mien_streamer.cli.app import show_app
+from mien_streamer.cli.console import say, say_json, stdout
+from mien_streamer.cli.report import ReportFile, build_report
+from mien_streamer.cli.setup import find_persona
+from mien_streamer.cli.show_run import Wishes, play_file
+from mien_streamer.sources import open_source
+
+EXIT_BAD_SHOW = 3
+
+ShowArgument = Annotated[Path, typer.Argument(metavar="SHOW", help="A show file (.toml).")]
+
+
+@show_app.command(
+    epilog="Example: [bold]mien show check examples/heart.toml[/bold]",
+)
+def check(
+    show: ShowArgument,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> int:
+    """Say, by line, what is wrong with a show file and how to mend it."""
+    parsed, problems = read_show(show, find_persona)
+    if as_json:
+        say_json(
+            {
+                "playable": parsed is not None,
+                "problems": [
+                    {"line": p.line, "what": p.what, "fix": p.fix, "fatal": p.fatal}
+                    for p in problems
+                ],
+            }
+        )
+        return 0 if parsed is not None else EXIT_BAD_SHOW
+    for problem in problems:
+        kind = ("error", "bold red") if problem.fatal else ("note", "bold yellow")
+        line = Text.assemble(f"{show}:{problem.line}: ", kind, f": {problem.what}")
+        stdout.print(line, soft_wrap=True)
+        stdout.print(Text.assemble(("  try: ", "bold"), problem.fix), soft_wrap=True)
+    if parsed is None:
+        return EXIT_BAD_SHOW
+    say(f"{show}: {_summary(parsed)}")
+    return 0
+
+
+def _summary(show: Show) -> str:
+    planned = show.planned_s()
+    waiting = [cue for cue in show.cues if cue.name not in planned]
+    last = max(planned.values(), default=0.0)
+    parts = [f"{show.name!r} is good: {len(show.cues)} cues, {len(show.personas)} personas"]
+    if planned:
+        parts.append(f"the last by the clock at {last:.1f} s")
+    if waiting:
+        parts.append(f"{len(waiting)} by trigger or GO alone")
+    return ", ".join(parts)
+
+
+@show_app.command(
+    epilog="Example: [bold]mien show play heart.toml --source clip.mp4 -o out.mp4 "
+    "--cue-list[/bold]. On stage: [bold]mien live --show heart.toml[/bold]",
+)
+def play(
+    show: ShowArgument,
+    source: Annotated[
+        str, typer.Option(metavar="CLIP", help="A video, an image folder, or file:PATH.")
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="OUTPUT", help="What to write: .mp4 .mkv.")
+    ],
+    from_cue: Annotated[
+        str | None, typer.Option("--from", metavar="CUE", help="Begin at this cue.")
+    ] = None,
+    cue_list: Annotated[
+        bool, typer.Option("--cue-list", help="Burn the list of cues into a strip at the side.")
+    ] = False,
+    decisions: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write what was decided for each frame, to compare."),
+    ] = None,
+    audio: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Sound in place of the show's or the clip's."),
+    ] = None,
+    tone: options.ToneOption = 0.5,
+    guard: options.GuardOption = options.Guard.OFF,
+    badge: options.BadgeOption = True,
+    swapper: options.SwapperOption = "mesh",
+    max_faces: options.MaxFacesOption = 1,
+    threads: options.ThreadsOption = 1,
+    report: options.ReportOption = None,
+) -> int:
+    """Rehearse: render a show over a clip, frame-exact, the same in every run."""
+    settings: dict[str, Any] = {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in locals().items()
+        if name != "report"
+    }
+    wanted = load_show(show)
+    if from_cue is not None and wanted.find(from_cue) is None:
+        names = ", ".join(cue.name for cue in wanted.cues)
+        raise UsageError(f"the show has no cue {from_cue!r}", f"one of: {names}")
+    if audio is None and wanted.audio is not None:
+        audio = Path(wanted.audio)
+    if audio is not None and not audio.is_file():
+        raise MediaError(f"no such audio file: {audio}", "check the path")
+    config = options.pipeline_config(
+        likeness=1.0,
+        tone=tone,
+        eyes=options.Eyes.PERSONA,
+        guard=guard,
+        badge=badge,
+        max_faces=max_faces,
+        threads=threads,
+    )
+    opened = open_source(source.removeprefix("file:"))
+    try:
+        with ReportFile(report) as report_file:
+            wishes = Wishes(
+                from_cue=from_cue,
+                cue_list=cue_list,
+                decisions=decisions,
+                audio=audio,
+                swapper=swapper,
+            )
+            run = play_file(opened, wanted, output, config, wishes)
+            report_file.write(build_report(run.stats, settings))
+    finally:
+        opened.close()
+    return run.tell(output)
