@@ -60,7 +60,7 @@ class ServerConfig:
             raise UsageError(f"there is no port {self.port}", "choose one from 1024 to 65535")
 
 
-AddRoutes = Callable[[web.Application], None]
+AddRoutes = Callable[[web.Application, "WebRtcServer"], None]
 
 
 class WebRtcServer:
@@ -162,7 +162,7 @@ class WebRtcServer:
         application = web.Application(client_max_size=MOST_UPLOAD_BYTES)
         application.add_routes(Signalling(self.peers, self.access).routes())
         if self._add_routes is not None:
-            self._add_routes(application)
+            self._add_routes(application, self)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
         await self._runner.setup()
         site = web.TCPSite(

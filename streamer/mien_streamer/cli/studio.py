@@ -1,0 +1,181 @@
+"""``mien studio``: the control room in the browser."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import webbrowser
+from collections.abc import Callable
+from functools import partial
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import platformdirs
+import typer
+
+from mien.errors import UsageError
+from mien.pipeline import Pipeline
+from mien_streamer import webrtc
+from mien_streamer.cli import options, server_options
+from mien_streamer.cli.app import app
+from mien_streamer.cli.console import say
+from mien_streamer.cli.report import cpu_name, usable_cores
+from mien_streamer.cli.setup import find_performer, find_persona, open_library
+from mien_streamer.cli.stopping import stop_on_interrupt
+from mien_streamer.sources import Source, open_source
+
+if TYPE_CHECKING:
+    from mien_streamer.studio.stage import SourceChoice, StageConfig
+    from mien_streamer.webrtc.inlet import Inlet
+
+_CAMERA_SIZE = (1280, 720)
+
+
+@app.command(
+    rich_help_panel="Faces",
+    epilog="Examples: [bold]mien studio[/bold] (this machine), "
+    "[bold]mien studio --host 0.0.0.0 --certificate c.pem --key k.pem[/bold] (a stage network)",
+)
+def studio(
+    persona: Annotated[
+        str, typer.Option("--persona", "-p", metavar="PERSONA", help="Who is on stage at first.")
+    ] = "ada",
+    source: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SOURCE",
+            help="A source to offer: webrtc, demo, camera:0, file:PATH or a URL; repeatable, the "
+            "first is used. Without it: webrtc, the demo clip and every camera found.",
+        ),
+    ] = None,
+    recordings: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Where recordings go.")
+    ] = None,
+    likeness: options.LikenessOption = 1.0,
+    tone: options.ToneOption = 0.5,
+    eyes: options.EyesOption = options.Eyes.PERSONA,
+    guard: options.GuardOption = options.Guard.HOLD,
+    performer: options.PerformerOption = None,
+    badge: options.BadgeOption = True,
+    swapper: options.SwapperOption = "mesh",
+    max_faces: options.MaxFacesOption = 1,
+    threads: options.ThreadsOption = 1,
+    host: server_options.HostOption = server_options.DEFAULT_HOST,
+    port: server_options.PortOption = server_options.DEFAULT_PORT,
+    token: server_options.TokenOption = None,
+    origin: server_options.OriginOption = None,
+    certificate: server_options.CertificateOption = None,
+    key: server_options.KeyOption = None,
+    ice_server: server_options.IceServerOption = None,
+    viewers: server_options.ViewersOption = 16,
+    open_browser: Annotated[
+        bool, typer.Option("--open/--no-open", help="Open the page in the browser.")
+    ] = False,
+) -> None:
+    """Open the control room: perform from the browser or OBS, switch faces, watch the latency.
+
+    Only this machine can reach it unless --host says otherwise. Ctrl-C ends it.
+    """
+    webrtc.require()
+    from mien_streamer.studio.gallery import Gallery
+    from mien_streamer.studio.studio import Studio
+    from mien_streamer.webrtc.peers import PeerLimits
+    from mien_streamer.webrtc.server import ServerConfig
+
+    config = options.pipeline_config(
+        likeness=likeness,
+        tone=tone,
+        eyes=eyes,
+        guard=guard,
+        badge=badge,
+        max_faces=max_faces,
+        threads=threads,
+    )
+    server = ServerConfig(
+        host=host,
+        port=port,
+        token=server_options.choose_token(host, token, encrypted=certificate is not None),
+        origins=server_options.check_origins(origin),
+        certificate=certificate,
+        key=key,
+        limits=PeerLimits(viewers=viewers, ice_servers=tuple(ice_server or ())),
+    )
+    first = find_persona(persona)
+    folder = recordings or Path(platformdirs.user_videos_dir()) / "mien"
+    with Pipeline.create(config, swapper) as pipeline:
+        if performer is not None:
+            pipeline.enrol_performer(find_performer(performer))
+
+        def set_up(inlet: Inlet) -> StageConfig:
+            return _stage_config(inlet, source, folder, guard.value, likeness, swapper)
+
+        with Studio(server, pipeline, Gallery(open_library()), set_up) as running:
+            running.stage.wear_this(first)
+            say(f"the studio is open: {running.url}")
+            say(f"OBS by WHIP: {running.server.url}/whip, Browser Source: {_player(running.url)}")
+            if open_browser:
+                webbrowser.open(running.url)
+            with stop_on_interrupt() as stop:
+                running.run(stop)
+
+
+def _player(url: str) -> str:
+    base, _, fragment = url.partition("#")
+    return f"{base}player" + (f"#{fragment}" if fragment else "")
+
+
+def _stage_config(
+    inlet: Inlet,
+    sources: list[str] | None,
+    recordings: Path,
+    guard: str,
+    likeness: float,
+    swapper: str,
+) -> StageConfig:
+    from mien_streamer.studio.stage import StageConfig
+
+    runtime = importlib.metadata.version("onnxruntime")
+    reason = "the mesh swapper and its networks need no GPU" if swapper == "mesh" else ""
+    return StageConfig(
+        sources=tuple(_choices(inlet, sources)),
+        find=lambda name: open_library().resolve(name),
+        recordings=recordings,
+        guard=guard,
+        likeness=likeness,
+        device=f"{cpu_name()}, {usable_cores()} cores",
+        runner=f"{swapper} swapper, ONNX Runtime {runtime} on the processor",
+        reason=reason,
+    )
+
+
+def _choices(inlet: Inlet, asked: list[str] | None) -> list[SourceChoice]:
+    if asked is None:
+        from mien_streamer.sources.camera import find_cameras
+
+        cameras = [f"camera:{camera.index}" for camera in find_cameras()]
+        asked = ["webrtc", *cameras, "demo"]
+    return [_choice(inlet, spec) for spec in dict.fromkeys(asked)]
+
+
+def _choice(inlet: Inlet, spec: str) -> SourceChoice:
+    from mien_streamer.studio.stage import SourceChoice
+    from mien_streamer.webrtc.ends import WebRtcSource
+
+    open_it: Callable[[], Source]
+    if spec == "webrtc":
+        label, open_it = "this page's camera, or OBS by WHIP", partial(WebRtcSource, inlet)
+    elif spec == "demo":
+        label, open_it = "demo clip", _open_demo
+    elif spec.startswith(("camera", "file:")) or "://" in spec:
+        label = Path(spec.removeprefix("file:")).name if spec.startswith("file:") else spec
+        open_it = partial(open_source, spec, size=_CAMERA_SIZE, loop=spec.startswith("file:"))
+    else:
+        raise UsageError(
+            f"{spec!r} is no source for the studio", "use webrtc, demo, camera:0, file:PATH, a URL"
+        )
+    return SourceChoice(key=spec if "/" not in spec else label, label=label, open=open_it)
+
+
+def _open_demo() -> Source:
+    with as_file(files("mien_streamer").joinpath("demo", "driver.mp4")) as clip:
+        return open_source(f"file:{clip}", loop=True)

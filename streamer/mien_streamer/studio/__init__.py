@@ -1,0 +1,1 @@
+"""The control room in the browser: ``mien studio``. Needs the extra ``webrtc``."""
