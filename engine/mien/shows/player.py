@@ -94,6 +94,10 @@ class ShowPlayer:
         """Have every event told to ``listener``, in the thread of the frames; it must be quick."""
         self._listeners.append(listener)
 
+    def wants(self, kind: TriggerKind, address: str) -> bool:
+        """True when a cue waits for this trigger."""
+        return (kind, address) in self._by_trigger
+
     def trigger(self, kind: TriggerKind, address: str) -> bool:
         """Something came in from outside; False when no cue wants it. Cheap enough for a flood."""
         cues = self._by_trigger.get((kind, address), ())

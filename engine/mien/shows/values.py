@@ -8,6 +8,9 @@ from math import isfinite
 from mien.shows.show import Span, Trigger, TriggerKind
 from mien.shows.tempo import TempoMap
 
+RESERVED_KEYS = {"q", "b", "h", "space", "escape", "left", "right", "up", "down"}
+"""Keys of the preview window that keep their meaning in a show."""
+
 LONGEST_S = 24 * 3600.0
 
 _NUMBER = r"-?\d+(?:\.\d+)?"
@@ -91,6 +94,8 @@ def read_trigger(kind: TriggerKind, value: object) -> Trigger:
     if kind == "key":
         if len(text) > 20:
             raise ValueError('name a key, like "k", "3" or "f5"')
+        if text.lower() in RESERVED_KEYS:
+            raise ValueError(f"{text!r} does something else in mien; choose another key")
         return Trigger(kind, text.lower())
     if len(text) > 60:
         raise ValueError("a button's name has at most 60 characters")
