@@ -13,19 +13,21 @@ from rich.text import Text
 from mien.config import PipelineConfig
 from mien.errors import UsageError
 from mien.marking import draw_slate
-from mien.marking.metadata import Statement
-from mien.personas.persona import Persona
 from mien.pipeline import Pipeline
+from mien.shows import load_show
 from mien.types import U8Array
-from mien_streamer.cli import options
+from mien_streamer.cli import options, server_options
 from mien_streamer.cli.app import app
+from mien_streamer.cli.casting import cast_of, single_persona
 from mien_streamer.cli.config_file import load_set_up
 from mien_streamer.cli.console import say, say_error, say_warning, stderr
 from mien_streamer.cli.report import ReportFile, Tally, build_report
 from mien_streamer.cli.setup import find_performer, find_persona
-from mien_streamer.cli.stage_door import StageDoor
+from mien_streamer.cli.show_run import config_for
+from mien_streamer.cli.stage_door import Door
 from mien_streamer.cli.stopping import stop_on_interrupt
 from mien_streamer.cli.values import parse_geometry, parse_size
+from mien_streamer.cli.webrtc_ends import WEBRTC, WebRtcEnds
 from mien_streamer.geometry import with_geometry
 from mien_streamer.loop import LiveStatus, RunStats, run_live
 from mien_streamer.sinks import Sink, open_sink
@@ -41,12 +43,16 @@ CAMERA_SIZE = (1280, 720)
     "[bold]mien live --config show.toml --guard slate[/bold]",
 )
 def live(
-    persona: options.PersonaOption,
+    persona: options.PersonasOption = None,
+    show: options.ShowOption = None,
     source: Annotated[
-        str, typer.Option(metavar="SOURCE", help="camera:0, file:PATH (in real time), or a URL.")
+        str,
+        typer.Option(
+            metavar="SOURCE", help="camera:0, file:PATH (in real time), webrtc, or a URL."
+        ),
     ] = "camera:0",
     sink: Annotated[
-        str, typer.Option(metavar="SINK", help="virtualcam, window, file:PATH or null.")
+        str, typer.Option(metavar="SINK", help="virtualcam, window, webrtc, file:PATH or null.")
     ] = "virtualcam",
     config: Annotated[
         Path | None,
@@ -109,6 +115,11 @@ def live(
         ),
     ] = None,
     report: options.ReportOption = None,
+    host: server_options.HostOption = server_options.DEFAULT_HOST,
+    port: server_options.PortOption = server_options.DEFAULT_PORT,
+    token: server_options.TokenOption = None,
+    certificate: server_options.CertificateOption = None,
+    key: server_options.KeyOption = None,
 ) -> int:
     """Swap your face live, from a camera to a virtual camera or a window.
 
@@ -118,7 +129,7 @@ def live(
     settings = {
         name: str(value) if isinstance(value, Path) else value
         for name, value in locals().items()
-        if name not in ("report", "config")
+        if name not in ("report", "config", "token", "certificate", "key")
     }
     engine = options.pipeline_config(
         likeness=likeness,
@@ -131,40 +142,51 @@ def live(
         hold_s=hold,
         deadline_ms=deadline,
     )
-    if "://" not in source and not source.startswith(("camera", "file:")):
+    if source != WEBRTC and "://" not in source and not source.startswith(("camera", "file:")):
         raise UsageError(
-            f"{source!r} is no live source", "use camera:0, file:PATH or a URL with --source"
+            f"{source!r} is no live source",
+            "use camera:0, file:PATH, webrtc or a URL with --source",
         )
-    worn = find_persona(persona, face)
+    plan = load_show(show) if show is not None else cast_of(persona or [])
+    if show is not None and persona:
+        raise UsageError("a show says who is worn; --persona does not go with it", "leave one out")
+    worn = find_persona(single_persona(persona or []), face) if plan is None else None
+    if plan is not None:
+        engine = config_for(plan, engine)
     wanted_performer = find_performer(performer) if performer is not None else None
     asked = parse_size(size) if size else CAMERA_SIZE
-    opened = open_source(source, size=asked, fps=fps, loop=loop)
-    try:
-        geometry = parse_geometry(opened.info, mirror=mirror, crop=crop, size=size, fps=fps)
-        opened = with_geometry(opened, geometry)
-        with ReportFile(report) as report_file, Pipeline.create(engine, swapper) as pipeline:
-            if wanted_performer is not None:
-                pipeline.enrol_performer(wanted_performer)
-            pipeline.set_persona(worn, wait=True)
-            stats, tally = _run(pipeline, opened, sink, worn, engine, duration)
-            report_file.write(build_report(stats, settings))
-    finally:
-        opened.close()
+    with WebRtcEnds(
+        source, sink, host=host, port=port, token=token, certificate=certificate, key=key
+    ) as ends:
+        opened = ends.open_source(asked) or open_source(source, size=asked, fps=fps, loop=loop)
+        try:
+            geometry = parse_geometry(opened.info, mirror=mirror, crop=crop, size=size, fps=fps)
+            opened = with_geometry(opened, geometry)
+            with ReportFile(report) as report_file, Pipeline.create(engine, swapper) as pipeline:
+                if wanted_performer is not None:
+                    pipeline.enrol_performer(wanted_performer)
+                pipeline.set_persona(worn, wait=True)
+                stats, tally = _run(
+                    pipeline, opened, ends.open_sink() or sink, worn, engine, duration
+                )
+                report_file.write(build_report(stats, settings))
+        finally:
+            opened.close()
     return _tell(stats, tally)
 
 
 def _run(
     pipeline: Pipeline,
     source: Source,
-    sink: str,
-    persona: Persona,
+    sink: Sink | str,
+    door: Door,
     config: PipelineConfig,
     duration_s: float | None,
 ) -> tuple[RunStats, Tally]:
     tally = Tally(pipeline.process)
     with stop_on_interrupt() as stop:
         door = StageDoor(pipeline, persona, stop, likeness=config.mesh.likeness)
-        opened = _open_sink(sink, source, persona, config, door)
+        opened = _open_sink(sink, source, persona, config, door) if isinstance(sink, str) else sink
         timer = threading.Timer(duration_s, stop.set) if duration_s is not None else None
         if timer is not None:
             timer.daemon = True
@@ -187,17 +209,18 @@ def _run(
 
 
 def _open_sink(
-    spec: str, source: Source, persona: Persona, config: PipelineConfig, door: StageDoor
+    spec: str, source: Source, config: PipelineConfig, door: Door, stop: threading.Event
 ) -> Sink:
+    on_action = door.listener(stop)
     if not config.mark.metadata:
-        return open_sink(spec, source.info, on_action=door.act)
-    statement = Statement.about(persona)
+        return open_sink(spec, source.info, on_action=on_action, on_key=door.on_key)
     return open_sink(
         spec,
         source.info,
-        metadata=statement.container_tags(),
-        on_action=door.act,
-        embed=statement.embed,
+        metadata=door.statement.container_tags(),
+        on_action=on_action,
+        on_key=door.on_key,
+        embed=door.statement.embed,
     )
 
 

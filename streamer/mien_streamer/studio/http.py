@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import secrets
 from collections.abc import Awaitable, Callable
-from importlib.resources import files
 from typing import Any
 
 from aiohttp import BodyPartReader, WSMsgType, web
@@ -18,6 +16,7 @@ from mien_streamer.studio.gallery import MOST_PHOTO_BYTES, MOST_PHOTOS, Gallery
 from mien_streamer.studio.metrics import prometheus
 from mien_streamer.studio.stage import Stage
 from mien_streamer.webrtc.access import Access
+from mien_streamer.webrtc.pages import page
 from mien_streamer.webrtc.peers import Peers
 
 logger = logging.getLogger(__name__)
@@ -48,8 +47,7 @@ class StudioPages:
         """Adds the routes, and a farewell to open sockets."""
         application.add_routes(
             [
-                web.get("/", self._page("index.html", embeddable=False)),
-                web.get("/player", self._page("player.html", embeddable=True)),
+                web.get("/", page("mien_streamer.studio", "index.html", self._access)),
                 web.get("/ws", self._guard(self._socket)),
                 web.get("/healthz", self._health),
                 web.get("/metrics", self._guard(self._metrics)),
@@ -67,33 +65,6 @@ class StudioPages:
             if not access.knows_token(request, in_query=True):
                 return _problem(401, "the token is missing or wrong", "open the printed address")
             return await handler(request)
-
-        return answer
-
-    def _page(self, name: str, *, embeddable: bool) -> Handler:
-        text = files("mien_streamer.studio").joinpath("pages", name).read_text(encoding="utf-8")
-
-        async def answer(request: web.Request) -> web.StreamResponse:
-            if not self._access.host_is_ours(request):
-                return _problem(403, "this name does not belong to the studio", "")
-            nonce = secrets.token_urlsafe(16)
-            policy = (
-                f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'unsafe-inline'; "
-                "img-src 'self' blob: data:; media-src 'self' blob:; connect-src 'self'; "
-                "base-uri 'none'; form-action 'none'"
-            )
-            if not embeddable:
-                policy += "; frame-ancestors 'none'"
-            return web.Response(
-                text=text.replace("{{nonce}}", nonce),
-                content_type="text/html",
-                headers={
-                    "Content-Security-Policy": policy,
-                    "Referrer-Policy": "no-referrer",
-                    "X-Content-Type-Options": "nosniff",
-                    "Cache-Control": "no-store",
-                },
-            )
 
         return answer
 

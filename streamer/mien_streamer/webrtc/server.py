@@ -17,6 +17,7 @@ from mien.errors import DeviceError, UsageError
 from mien_streamer.webrtc.access import Access, is_loopback
 from mien_streamer.webrtc.inlet import Inlet
 from mien_streamer.webrtc.outlet import Outlet
+from mien_streamer.webrtc.pages import page
 from mien_streamer.webrtc.peers import PeerLimits, Peers
 from mien_streamer.webrtc.tuning import tune
 from mien_streamer.webrtc.whip import Signalling
@@ -161,6 +162,13 @@ class WebRtcServer:
     async def _start(self) -> None:
         application = web.Application(client_max_size=MOST_UPLOAD_BYTES)
         application.add_routes(Signalling(self.peers, self.access).routes())
+        here = "mien_streamer.webrtc"
+        application.add_routes(
+            [
+                web.get("/player", page(here, "player.html", self.access, embeddable=True)),
+                web.get("/perform", page(here, "perform.html", self.access)),
+            ]
+        )
         if self._add_routes is not None:
             self._add_routes(application, self)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
