@@ -8,6 +8,7 @@
 #include "arrays.hpp"
 #include "kernels.hpp"
 #include "mien/blur.hpp"
+#include "mien/iris.hpp"
 #include "mien/points.hpp"
 
 namespace nb = nanobind;
@@ -114,6 +115,23 @@ void bind_light_transfer(const Array& patch, const ConstArray& from_light,
     light_transfer(pixels, from, to, low, high, threads);
 }
 
+void bind_tint_iris(const Array& frame, int left, int top, const ConstArray& inside, float x,
+                    float y, float radius, const ConstArray& tint, float brightest, float opening) {
+    check_array<uint8_t>(frame, "frame", {kAny, kAny, 3});
+    check_array<uint8_t>(inside, "inside", {kAny, kAny});
+    check_array<float>(tint, "tint", {3});
+    const View<uint8_t> pixels = view_of<uint8_t>(frame);
+    const View<const uint8_t> mask = view_of<uint8_t>(inside);
+    check_inside(left, top, mask.height, mask.width, pixels.height, pixels.width);
+    if (!(radius > 0.0f)) {
+        throw nb::value_error(("expected a radius above 0, got " + std::to_string(radius)).c_str());
+    }
+    const float* bgr = static_cast<const float*>(tint.data());
+    const Iris iris{x, y, radius, {bgr[0], bgr[1], bgr[2]}, brightest, opening};
+    nb::gil_scoped_release release;
+    tint_iris(pixels, left, top, mask, iris);
+}
+
 void bind_sample_points(const ConstArray& frame, const ConstArray& xy, const Array& out,
                         int radius) {
     check_array<uint8_t>(frame, "frame", {kAny, kAny, 3});
@@ -202,6 +220,7 @@ void bind_nv12_to_bgr(const ConstArray& y, const ConstArray& uv, const Array& bg
 }  // namespace
 
 void register_filtered_lrelu(nb::module_& m);  // cpu/filtered_lrelu_binding.cpp
+void register_skin(nb::module_& m);            // cpu/skin_binding.cpp
 
 }  // namespace mien
 
@@ -309,6 +328,26 @@ Args:
     out: (N, 3) float32, 0..255, written.
     radius: 0 for bilinear; else the mean of the square about the nearest pixel, 1..64.)");
 
+    m.def("tint_iris", &mien::bind_tint_iris, "frame"_a, "left"_a, "top"_a, "inside"_a, "x"_a,
+          "y"_a, "radius"_a, "tint"_a, "brightest"_a, "opening"_a,
+          nb::sig("def tint_iris(frame: numpy.typing.NDArray[numpy.uint8], left: int, top: int, "
+                  "inside: numpy.typing.NDArray[numpy.uint8], x: float, y: float, radius: float, "
+                  "tint: numpy.typing.NDArray[numpy.float32], brightest: float, "
+                  "opening: float) -> None"),
+          R"(Gives an iris another colour, in place; brightness is kept, highlights stay.
+
+Args:
+    frame: (H, W, 3) uint8, changed.
+    left: frame column of the region's first pixel.
+    top: frame row of the region's first pixel.
+    inside: (h, w) uint8, 255 between the lids.
+    x: frame column of the iris's centre.
+    y: frame row of the iris's centre.
+    radius: of the iris, pixels.
+    tint: (3,) float32 BGR, the colour for a brightness of 1.
+    brightest: code value above which a pixel becomes a highlight.
+    opening: 0..1, how much of the colour to use.)");
+
     m.def(
         "bgr_to_i420", &mien::bind_bgr_to_i420, "bgr"_a, "y"_a, "u"_a, "v"_a, "matrix"_a = "bt709",
         "threads"_a = 1,
@@ -357,5 +396,6 @@ Args:
                   "matrix: str = 'bt709', threads: int = 1) -> None"),
           R"(As i420_to_bgr, with u and v interleaved: uv is (ceil(H / 2), ceil(W / 2), 2).)");
 
+    mien::register_skin(m);
     mien::register_filtered_lrelu(m);
 }

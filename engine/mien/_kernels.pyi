@@ -91,6 +91,23 @@ def sample_points(frame: numpy.typing.NDArray[numpy.uint8], xy: numpy.typing.NDA
         radius: 0 for bilinear; else the mean of the square about the nearest pixel, 1..64.
     """
 
+def tint_iris(frame: numpy.typing.NDArray[numpy.uint8], left: int, top: int, inside: numpy.typing.NDArray[numpy.uint8], x: float, y: float, radius: float, tint: numpy.typing.NDArray[numpy.float32], brightest: float, opening: float) -> None:
+    """
+    Gives an iris another colour, in place; brightness is kept, highlights stay.
+
+    Args:
+        frame: (H, W, 3) uint8, changed.
+        left: frame column of the region's first pixel.
+        top: frame row of the region's first pixel.
+        inside: (h, w) uint8, 255 between the lids.
+        x: frame column of the iris's centre.
+        y: frame row of the iris's centre.
+        radius: of the iris, pixels.
+        tint: (3,) float32 BGR, the colour for a brightness of 1.
+        brightest: code value above which a pixel becomes a highlight.
+        opening: 0..1, how much of the colour to use.
+    """
+
 def bgr_to_i420(bgr: numpy.typing.NDArray[numpy.uint8], y: numpy.typing.NDArray[numpy.uint8], u: numpy.typing.NDArray[numpy.uint8], v: numpy.typing.NDArray[numpy.uint8], matrix: str = 'bt709', threads: int = 1) -> None:
     """
     Turns BGR into planar 4:2:0 in limited range.
@@ -125,6 +142,47 @@ def i420_to_bgr(y: numpy.typing.NDArray[numpy.uint8], u: numpy.typing.NDArray[nu
 def nv12_to_bgr(y: numpy.typing.NDArray[numpy.uint8], uv: numpy.typing.NDArray[numpy.uint8], bgr: numpy.typing.NDArray[numpy.uint8], matrix: str = 'bt709', threads: int = 1) -> None:
     """
     As i420_to_bgr, with u and v interleaved: uv is (ceil(H / 2), ceil(W / 2), 2).
+    """
+
+def fit_light(colours: numpy.typing.NDArray[numpy.float32], normals: numpy.typing.NDArray[numpy.float32], skin_weights: numpy.typing.NDArray[numpy.float32], trust: numpy.typing.NDArray[numpy.float32], light: numpy.typing.NDArray[numpy.float32], mean: numpy.typing.NDArray[numpy.float32], iterations: int = 1) -> None:
+    """
+    Fits nine spherical harmonics of light to the colours of a face's vertices.
+
+    Iteratively reweighted least squares: what differs from plain skin counts for less in the
+    next turn, and in the next call.
+
+    Args:
+        colours: (N, 3) float32 BGR, 0..255.
+        normals: (N, 3) float32, unit length, view axes (z towards the viewer).
+        skin_weights: (N,) float32, 1 for plain skin, 0 for what is none.
+        trust: (N,) float32, weights to start from; left as the last residuals give them.
+        light: (9, 3) float32, written; ``harmonics(n) @ light`` is the colour of skin facing n.
+        mean: (3,) float32, written: mean colour of the skin that faces the viewer.
+        iterations: 1..100.
+    """
+
+def skin_gain(colours: numpy.typing.NDArray[numpy.float32], normals: numpy.typing.NDArray[numpy.float32], light: numpy.typing.NDArray[numpy.float32], skin_weights: numpy.typing.NDArray[numpy.float32], broad: numpy.typing.NDArray[numpy.float32], near: numpy.typing.NDArray[numpy.float32], broad_bgr: numpy.typing.NDArray[numpy.float32], near_bgr: numpy.typing.NDArray[numpy.float32], skin_bgr: numpy.typing.NDArray[numpy.float32], own_bgr: numpy.typing.NDArray[numpy.float32], rim_distance: numpy.typing.NDArray[numpy.float32], tone: float, gain: numpy.typing.NDArray[numpy.float32]) -> None:
+    """
+    Factors that put the performer's light on a persona's texture, vertex by vertex.
+
+    Inside the face: 55% (of the logarithm) what the light makes of the persona's normals over
+    its mean skin, 45% the ratio of smoothed colours, and the difference of skin tones. Towards
+    the rim the ratio of finely smoothed colours takes over.
+
+    Args:
+        colours: (N, 3) float32 BGR, the performer's vertices, 0..255.
+        normals: (N, 3) float32, the persona's, view axes.
+        light: (9, 3) float32, as fit_light writes it.
+        skin_weights: (N,) float32, 1 for plain skin.
+        broad: (N, N) float32, smoothing whose rows add up to 1.
+        near: (N, N) float32, the same over a shorter way.
+        broad_bgr: (N, 3) float32, the persona's colours under that smoothing, above 0.
+        near_bgr: (N, 3) float32.
+        skin_bgr: (3,) or (N, 3) float32, the persona's mean skin.
+        own_bgr: (3,) float32, the performer's mean skin.
+        rim_distance: (N,) float32, UV units to the face's edge.
+        tone: 0..1, from the performer's skin tone to the persona's.
+        gain: (N, 3) float32, written.
     """
 
 @overload

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from mien import _kernels
 from mien.face_mesh import LEFT_EYE, LEFT_IRIS, RIGHT_EYE, RIGHT_IRIS
 from mien.types import F32Array, U8Array
 
@@ -23,19 +23,32 @@ _CLOSED = 0.10
 _OPEN = 0.20
 
 _DARKEST = 8.0
-_HIGHLIGHT = 60.0
 _LEAST_RADIUS_PX = 1.5
 _UNKNOWN_IRIS = (60.0, 60.0, 60.0)
 
 
 @dataclass(frozen=True, slots=True)
 class _Eye:
-    """One eye's region of the picture: pixels, distance to the iris's centre, lid opening."""
+    """One eye's region of the picture; ``inside`` is 255 between the lids."""
 
-    pixels: U8Array
-    distance: F32Array
+    left: int
+    top: int
+    centre: tuple[float, float]
     radius: float
-    inside: F32Array
+    inside: U8Array
+
+    def pixels(self, image_bgr: U8Array) -> U8Array:
+        """The region's pixels, not copied."""
+        rows, columns = self.inside.shape
+        return image_bgr[self.top : self.top + rows, self.left : self.left + columns]
+
+    def distance(self) -> F32Array:
+        """(h, w) float32: pixels to the iris's centre."""
+        rows, columns = self.inside.shape
+        x = np.arange(self.left, self.left + columns, dtype=np.float32) - self.centre[0]
+        y = np.arange(self.top, self.top + rows, dtype=np.float32) - self.centre[1]
+        distance: F32Array = np.hypot(x[None, :], y[:, None]).astype(np.float32)
+        return distance
 
 
 def _openness(landmarks: F32Array, ring: tuple[int, ...], upper: int, lower: int) -> float:
@@ -59,19 +72,15 @@ def _eye(
     bottom = min(math.ceil(centre[1] + reach) + 1, height)
     if left >= right or top >= bottom:
         return None
-    x = np.arange(left, right, dtype=np.float32) - np.float32(centre[0])
-    y = np.arange(top, bottom, dtype=np.float32) - np.float32(centre[1])
     contour = np.zeros((bottom - top, right - left), dtype=np.uint8)
-    points: npt.NDArray[np.int32] = ((landmarks[list(ring), :2] - (left, top)) * 16.0 + 0.5).astype(
-        np.int32
-    )
-    cv2.fillPoly(contour, [points], (255,), shift=4, lineType=cv2.LINE_AA)
-    return _Eye(
-        pixels=image_bgr[top:bottom, left:right],
-        distance=np.sqrt(x[None, :] ** 2 + y[:, None] ** 2),
-        radius=radius,
-        inside=cv2.blur(contour, (3, 3)).astype(np.float32) * np.float32(1.0 / 255.0),
-    )
+    # Sixteenths of a pixel; plain floats again.
+    points = [
+        [[int((x - left) * 16.0 + 0.5), int((y - top) * 16.0 + 0.5)]]
+        for x, y in landmarks[ring, :2].tolist()
+    ]
+    cv2.fillPoly(contour, [np.array(points, np.int32)], (255,), shift=4, lineType=cv2.LINE_AA)
+    inside = np.asarray(cv2.blur(contour, (3, 3)), np.uint8)
+    return _Eye(left, top, (centre[0], centre[1]), radius, inside)
 
 
 def iris_colour(image_bgr: U8Array, landmarks: F32Array) -> F32Array | None:
@@ -91,8 +100,9 @@ def iris_colour(image_bgr: U8Array, landmarks: F32Array) -> F32Array | None:
         eye = _eye(image_bgr, landmarks, iris, ring)
         if eye is None:
             continue
-        relative = eye.distance / np.float32(eye.radius)
-        sample = eye.pixels[(eye.inside > 0.5) & (relative > 0.35) & (relative < 0.85)]
+        relative = eye.distance() / np.float32(eye.radius)
+        plain = (eye.inside > 127) & (relative > 0.35) & (relative < 0.85)
+        sample = eye.pixels(image_bgr)[plain]
         if len(sample) > 3:
             colours.append(np.median(sample, axis=0))
     if not colours:
@@ -117,22 +127,23 @@ def recolour_irises(
         own_bgr: (3,) the irises' present colour.
         wanted_bgr: (3,) the colour they get under the same light.
     """
-    tint = wanted_bgr * np.float32(1.0 / max(float(own_bgr.mean()), _DARKEST))
-    brightest = np.float32(own_bgr.max())
+    mean = float(own_bgr[0] + own_bgr[1] + own_bgr[2]) / 3.0
+    tint = (wanted_bgr * np.float32(1.0 / max(mean, _DARKEST))).astype(np.float32)
+    brightest = max(own_bgr.tolist())
     for iris, ring, upper, lower in _EYES:
         opening = _openness(landmarks, ring, upper, lower)
         if opening <= 0.0:
             continue
         eye = _eye(image_bgr, landmarks, iris, ring)
-        if eye is None:
-            continue
-        pixels = eye.pixels.astype(np.float32)
-        darkest, brightness = pixels.min(axis=2), pixels.mean(axis=2)
-        edge = np.clip(5.75 - eye.distance * np.float32(5.0 / eye.radius), 0.0, 1.0)
-        plain = np.clip(1.0 - (darkest - brightest) * np.float32(1.0 / _HIGHLIGHT), 0.0, 1.0)
-        mix = edge * eye.inside * plain * np.float32(opening)
-        # Only brightness is taken from the pixel: a few pixels of iris have no colour to trust.
-        painted = tint * brightness[..., None]
-        pixels += (painted - pixels) * mix[..., None]
-        np.clip(pixels, 0.0, 255.0, out=pixels)
-        eye.pixels[:] = pixels
+        if eye is not None:
+            _kernels.tint_iris(
+                image_bgr,
+                eye.left,
+                eye.top,
+                eye.inside,
+                *eye.centre,
+                eye.radius,
+                tint,
+                brightest,
+                opening,
+            )

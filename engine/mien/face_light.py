@@ -8,7 +8,6 @@ fits is what is used, and the tone curve nearly cancels in it.
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
 from mien import _kernels
@@ -23,13 +22,10 @@ HARMONICS = 9
 _PATCH_CM = 0.5
 _LARGEST_RADIUS_PX = 24
 
-# A surface seen at a grazing angle shows hair and background as often as skin.
+# A surface seen at a grazing angle shows hair and background as often as skin; as in
+# kernels/include/mien/skin.hpp.
 _GRAZING = 0.15
 _FACING = 0.50
-
-_RIDGE = 0.02
-_RESIDUAL = 0.12
-_DARKEST = 8.0
 
 
 def harmonics(normals: F32Array) -> F32Array:
@@ -71,7 +67,9 @@ class LightFit:
     """
 
     def __init__(self) -> None:
-        self._trust: F32Array | None = None
+        self._trust = np.ones(VERTEX_COUNT, dtype=np.float32)
+        self.skin_bgr: F32Array = np.zeros(3, dtype=np.float32)
+        """(3,) mean colour, in the last fit, of the skin that faces the viewer."""
 
     def fit(self, colours: F32Array, normals: F32Array, *, iterations: int) -> F32Array:
         """Light coefficients.
@@ -84,24 +82,23 @@ class LightFit:
         Returns:
             (9, 3) float32: ``harmonics(n) @ coefficients`` is the colour of skin facing n.
         """
-        basis = harmonics(normals)
-        seen = face_regions().light_weights * facing_weights(normals)
-        weights = seen if self._trust is None else seen * self._trust
-        penalty = _RIDGE * np.diag([0.0, 1, 1, 1, 3, 3, 3, 3, 3]).astype(np.float32)
-        for _ in range(iterations):
-            weighted = basis * weights[:, None]
-            matrix = weighted.T @ basis + penalty * max(float(weights.sum()), 1e-3)
-            matrix[0, 0] += 1e-6
-            # LAPACK's threads take milliseconds to wake for nine unknowns; this takes none.
-            _, coefficients = cv2.solve(matrix, weighted.T @ colours, flags=cv2.DECOMP_CHOLESKY)
-            shade = np.maximum(basis @ coefficients, _DARKEST)
-            residual = np.abs(colours / shade - 1.0).mean(axis=1)
-            self._trust = (1.0 / (1.0 + (residual / _RESIDUAL) ** 2)).astype(np.float32)
-            weights = seen * self._trust
-        return np.asarray(coefficients, dtype=np.float32)
+        light = np.empty((HARMONICS, 3), dtype=np.float32)
+        skin_bgr = np.empty(3, dtype=np.float32)
+        _kernels.fit_light(
+            colours,
+            np.ascontiguousarray(normals, dtype=np.float32),
+            face_regions().light_weights,
+            self._trust,
+            light,
+            skin_bgr,
+            iterations,
+        )
+        self.skin_bgr = skin_bgr
+        return light
 
 
 def mean_skin(colours: F32Array, normals: F32Array) -> F32Array:
     """(3,) float32 BGR: mean colour of the skin that faces the viewer."""
     weights = face_regions().light_weights * facing_weights(normals) + 1e-6
-    return np.asarray((weights @ colours) / np.float32(weights.sum()), dtype=np.float32)
+    mean: F32Array = (weights @ colours) / np.float32(weights.sum())
+    return mean

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "mien/iris.hpp"
 #include "mien/raster.hpp"
 #include "mien/views.hpp"
 #include "mien/yuv.hpp"
@@ -29,6 +30,9 @@ void light_transfer(View<uint8_t> patch, View<const float> from, View<const floa
 
 void sample_points(View<const uint8_t> frame, View<const float> xy, int32_t radius,
                    View<float> out);
+
+void tint_iris(View<uint8_t> frame, int32_t left, int32_t top, View<const uint8_t> inside,
+               const Iris& iris);
 
 void bgr_to_yuv(View<const uint8_t> bgr, const YuvPlanes<uint8_t>& out, const YuvMatrix& matrix,
                 int threads);

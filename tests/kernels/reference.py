@@ -169,3 +169,80 @@ def raster_face(
         colour[seen] = np.clip(lit, 0, 255) * (1 - share) + own * share
         matte[seen] = bilinear(aux, x, y)
     return colour, matte, depth
+
+
+def _harmonics(normals: Array) -> Array:
+    x, y, z = normals.astype(float).T
+    one = np.ones_like(x)
+    return np.stack([one, x, y, z, x * y, x * z, y * z, x * x - y * y, 3 * z * z - 1], axis=1)
+
+
+def fit_light(
+    colours: Array, normals: Array, skin: Array, trust: Array, iterations: int
+) -> tuple[Array, Array, Array]:
+    """Light, mean skin and trust, in doubles."""
+    basis, colours = _harmonics(normals), colours.astype(float)
+    seen = skin * np.clip((normals[:, 2].astype(float) - 0.15) / 0.35, 0, 1)
+    mean = (seen + 1e-6) @ colours / (seen + 1e-6).sum()
+    light = np.zeros((9, 3))
+    for _ in range(iterations):
+        weights = seen * trust
+        ridge = 0.02 * max(weights.sum(), 1e-3) * np.array([0, 1, 1, 1, 3, 3, 3, 3, 3])
+        matrix = (basis * weights[:, None]).T @ basis + np.diag(ridge)
+        matrix[0, 0] += 1e-6
+        light = np.linalg.solve(matrix, (basis * weights[:, None]).T @ colours)
+        residual = np.abs(colours / np.maximum(basis @ light, 8) - 1).mean(axis=1)
+        trust = 1 / (1 + (residual / 0.12) ** 2)
+    return light, mean, trust
+
+
+def skin_gain(
+    colours: Array,
+    normals: Array,
+    light: Array,
+    skin_weights: Array,
+    broad: Array,
+    near: Array,
+    broad_bgr: Array,
+    near_bgr: Array,
+    skin_bgr: Array,
+    own_bgr: Array,
+    rim_distance: Array,
+    tone: float,
+) -> Array:
+    """The gain, in doubles."""
+    seen = colours[skin_weights > 0.3].astype(float)
+    mean, spread = seen.mean(axis=0), seen.std(axis=0) * 2.2
+    low, high = np.maximum((mean - spread) / 1.15, 8), (mean + spread) * 1.15
+    shade = np.clip(_harmonics(normals) @ light, low, high)
+    shift = np.log(np.maximum(skin_bgr, 1) / np.maximum(own_bgr, 1))
+    shift = np.clip(shift - 0.5 * shift.mean(axis=-1, keepdims=True), -0.9, 0.9) * tone
+    inner = np.log(shade / skin_bgr) * 0.55 + shift
+    inner = inner + np.log(np.maximum(broad @ colours / broad_bgr, 1e-3)) * 0.45
+    outer = np.log(np.maximum(near @ colours / near_bgr, 1e-3))
+    share = np.clip(rim_distance / (0.08 + 0.4 * np.abs(shift).max()), 0, 1)[:, None]
+    share = share * share * (3 - 2 * share)
+    return np.exp(outer + (inner - outer) * share)
+
+
+def tint_iris(
+    frame: Array,
+    left: int,
+    top: int,
+    inside: Array,
+    centre: tuple[float, float],
+    radius: float,
+    tint: Array,
+    brightest: float,
+    opening: float,
+) -> Array:
+    """Un-rounded result, in doubles."""
+    out = frame.astype(float)
+    rows, columns = np.indices(inside.shape)
+    away = np.hypot(columns + left - centre[0], rows + top - centre[1]) / radius
+    region = out[top : top + inside.shape[0], left : left + inside.shape[1]]
+    edge = np.clip((1.15 - away) * 5, 0, 1)
+    plain = np.clip(1 - (region.min(axis=2) - brightest) / 60, 0, 1)
+    mix = (edge * plain * opening * inside / 255)[..., None]
+    region += (tint * region.mean(axis=2, keepdims=True) - region) * mix
+    return np.clip(out, 0, 255)

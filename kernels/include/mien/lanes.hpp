@@ -35,6 +35,8 @@ struct Int4 {
 
 MIEN_HD Float4 make_lanes(float a, float b, float c, float d) { return {_mm_setr_ps(a, b, c, d)}; }
 MIEN_HD Float4 splat(float a) { return {_mm_set1_ps(a)}; }
+MIEN_HD Float4 load_lanes(const float* p) { return {_mm_loadu_ps(p)}; }
+MIEN_HD void store_lanes(Float4 a, float* p) { _mm_storeu_ps(p, a.v); }
 MIEN_HD Float4 add(Float4 a, Float4 b) { return {_mm_add_ps(a.v, b.v)}; }
 MIEN_HD Float4 subtract(Float4 a, Float4 b) { return {_mm_sub_ps(a.v, b.v)}; }
 MIEN_HD Float4 multiply(Float4 a, Float4 b) { return {_mm_mul_ps(a.v, b.v)}; }
@@ -93,6 +95,10 @@ struct Int4 {
 
 MIEN_HD Float4 make_lanes(float a, float b, float c, float d) { return {{a, b, c, d}}; }
 MIEN_HD Float4 splat(float a) { return {{a, a, a, a}}; }
+MIEN_HD Float4 load_lanes(const float* p) { return {{p[0], p[1], p[2], p[3]}}; }
+MIEN_HD void store_lanes(Float4 a, float* p) {
+    for (int i = 0; i < 4; ++i) p[i] = a.v[i];
+}
 MIEN_HD Float4 add(Float4 a, Float4 b) {
     return {{a.v[0] + b.v[0], a.v[1] + b.v[1], a.v[2] + b.v[2], a.v[3] + b.v[3]}};
 }

@@ -8,7 +8,7 @@ from collections import deque
 import numpy as np
 
 from mien.eyes import iris_colour
-from mien.face_light import LightFit, mean_skin
+from mien.face_light import LightFit
 from mien.face_mesh import face_mesh
 from mien.face_regions import vertex_normals
 from mien.face_shape import expression_coefficients, without_expression
@@ -76,7 +76,7 @@ class PerformerModel:
         """Follows the light; returns (9, 3) float32 coefficients for this frame."""
         first = self.light is None
         newest = self._fit.fit(colours, normals, iterations=4 if first else 1)
-        skin = mean_skin(colours, normals)
+        skin = self._fit.skin_bgr
         if self.light is None:
             self.light, self.skin_bgr = newest, skin
         else:

@@ -18,7 +18,7 @@ import numpy as np
 from mien import _kernels
 from mien.config import PipelineConfig
 from mien.eyes import recolour_irises
-from mien.face_light import harmonics, vertex_colours
+from mien.face_light import vertex_colours
 from mien.face_mesh import VERTEX_COUNT, face_mesh
 from mien.face_regions import face_regions
 from mien.face_shape import VIEW_FROM_LANDMARK, canonical_from_landmarks
@@ -28,26 +28,10 @@ from mien.swappers.mesh.morph import Mixer
 from mien.swappers.mesh.performer import PerformerModel
 from mien.swappers.mesh.reshape import shape_offset
 from mien.swappers.mesh.wardrobe import Costume, TextureLevel, make_costume
-from mien.types import F32Array, FaceTrack, Frame, HeadPose, Patch, U8Array
+from mien.types import F32Array, FaceTrack, Frame, Patch, U8Array
 
-# UV units from the oval over which the persona's shape, and its skin tone, set in.
+# UV units from the oval over which the persona's shape sets in.
 _SHAPE_RIM = 0.05
-_TONE_RIM = 0.08
-# A larger difference of skin tone needs a longer way to go unseen.
-_TONE_RIM_PER_SHIFT = 0.4
-
-# Share of the local colour ratio in the gain; the rest is the harmonics' (measured on
-# the ground-truth clip: 0.4-0.55 is best, both ends are 6% worse).
-_LOCAL_SHARE = 0.45
-
-# A fit says nothing of normals it has not seen: shade stays near what was observed.
-_SHADE_MARGIN = 1.15
-_SHADE_SPREAD = 2.2
-_DARKEST = 8.0
-
-# Brightness of skin says as much of the photo's exposure as of the person.
-_BRIGHTNESS_SHARE = 0.5
-_MOST_TONE_SHIFT = 0.9
 
 _MOST_PERFORMERS = 16
 
@@ -76,7 +60,7 @@ class MeshSwapper:
         self._uv = mesh.uv
         self._triangles = mesh.triangles
         self._shape_share = _smoothstep(regions.rim_distance, _SHAPE_RIM)
-        self._rim_distance = regions.rim_distance
+        self._regions = regions
         self._mixer = Mixer()
         self._no_offset = np.zeros((VERTEX_COUNT, 3), dtype=np.float32)
         self._bgr = np.empty(0, dtype=np.uint8)
@@ -118,7 +102,7 @@ class MeshSwapper:
         performer.observe_eyes(frame.bgr, landmarks)
         likeness = np.float32(config.likeness * state.likeness)
         vertices = self._vertices(track, performer, state, likeness)
-        gain = self._gain(frame, track, performer, state, np.float32(config.tone))
+        gain = self._gain(frame, track, performer, state, config.tone)
         own = performer.iris_bgr
         if config.eyes == "persona" and own is not None and state.iris > 0.0:
             wanted = own + (state.iris_bgr - own) * np.float32(state.iris)
@@ -173,35 +157,28 @@ class MeshSwapper:
         track: FaceTrack,
         performer: PerformerModel,
         costume: Costume,
-        tone: np.float32,
+        tone: float,
     ) -> F32Array:
-        pose = track.pose
-        colours = vertex_colours(frame.bgr, track.landmarks, pose.scale)
-        light = performer.observe_light(colours, performer.normals @ pose.rotation.T)
-        shade = self._shade(colours, light, costume, pose)
-        regions = face_regions()
-        broad = (regions.broad @ colours) / costume.broad_colours
-        near = (regions.near @ colours) / costume.near_colours
-        inner = np.log(shade / costume.skin_bgr) * (1.0 - _LOCAL_SHARE)
-        inner += np.log(np.maximum(broad, 1e-3)) * _LOCAL_SHARE
-        shift = _tone_shift(costume, performer) * tone
-        inner += shift
-        outer = np.log(np.maximum(near, 1e-3))
-        rim = _TONE_RIM + _TONE_RIM_PER_SHIFT * float(np.abs(shift).max())
-        gain = np.exp(outer + (inner - outer) * _smoothstep(self._rim_distance, rim))
-        return np.ascontiguousarray(gain, dtype=np.float32)
-
-    def _shade(
-        self, colours: F32Array, light: F32Array, costume: Costume, pose: HeadPose
-    ) -> F32Array:
-        """(468, 3): what skin of the performer's colour would show on the persona's face."""
-        skin = face_regions().light_weights > 0.3
-        seen = colours[skin]
-        mean, spread = seen.mean(axis=0), seen.std(axis=0) * _SHADE_SPREAD
-        shade = harmonics(costume.normals @ pose.rotation.T) @ light
-        low = np.maximum((mean - spread) / _SHADE_MARGIN, _DARKEST)
-        bounded: F32Array = np.clip(shade, low, (mean + spread) * _SHADE_MARGIN)
-        return bounded
+        rotation = track.pose.rotation.T
+        colours = vertex_colours(frame.bgr, track.landmarks, track.pose.scale)
+        light = performer.observe_light(colours, performer.normals @ rotation)
+        gain = np.empty((VERTEX_COUNT, 3), dtype=np.float32)
+        _kernels.skin_gain(
+            colours,
+            costume.normals @ rotation,
+            light,
+            self._regions.light_weights,
+            self._regions.broad,
+            self._regions.near,
+            costume.broad_colours,
+            costume.near_colours,
+            costume.skin_bgr,
+            performer.skin_bgr,
+            self._regions.rim_distance,
+            tone,
+            gain,
+        )
+        return gain
 
     def _draw(
         self,
@@ -253,15 +230,6 @@ class MeshSwapper:
             self._matte[:texels].reshape(rows, columns),
             self._depth[:texels].reshape(rows, columns),
         )
-
-
-def _tone_shift(costume: Costume, performer: PerformerModel) -> F32Array:
-    """(3,) float32: log gain that turns the performer's mean skin into the persona's."""
-    shift = np.log(np.maximum(costume.skin_bgr, 1.0) / np.maximum(performer.skin_bgr, 1.0))
-    brightness = shift.mean(axis=-1, keepdims=True)
-    shift = shift - brightness + brightness * np.float32(_BRIGHTNESS_SHARE)
-    bounded: F32Array = np.clip(shift, -_MOST_TONE_SHIFT, _MOST_TONE_SHIFT).astype(np.float32)
-    return bounded
 
 
 def _costume(state: object) -> Costume | None:
