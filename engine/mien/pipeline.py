@@ -234,6 +234,10 @@ class Pipeline:
         """
         self._director = director
 
+    def set_bare(self, on: bool) -> None:
+        """Lets the performer's own face through while on, whatever a director says."""
+        self._pass_through = on
+
     def panic(self, on: bool) -> None:
         """Shows the slate and nothing else while on, whatever the guard's mode."""
         self._panic = on

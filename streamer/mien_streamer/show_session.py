@@ -12,6 +12,7 @@ from mien.personas.persona import Persona
 from mien.pipeline import Pipeline
 from mien.shows import Show, ShowDirector, ShowPlayer, stream_clock
 from mien.shows.director import Clock
+from mien.shows.follow import FollowedClock
 from mien.shows.show import Performer
 from mien.types import F32Array, Frame
 
@@ -22,6 +23,16 @@ def live_clock(frame: Frame) -> tuple[float, float | None]:
     """The present moment: what is heard now counts, not when the picture was taken."""
     del frame
     return time.monotonic(), None
+
+
+def following_clock(show: Show, follow: FollowedClock) -> Clock:
+    """The present moment, and the other machine's show time where the show follows one."""
+
+    def clock(frame: Frame) -> tuple[float, float | None]:
+        now_s, _ = live_clock(frame)
+        return now_s, None if show.follow == "own" else follow.read(now_s)
+
+    return clock
 
 
 class ShowSession:

@@ -37,6 +37,9 @@ def load_set_up(context: typer.Context, path: Path | None) -> Path | None:
             spelled = sorted(name.replace("_", "-") for name in known)
             raise UsageError(f"{path}: there is no option {key!r}", _suggest(key, spelled))
         parameter = known[name]
+        if getattr(parameter, "multiple", False):
+            defaults[name] = _texts(path, key, value)
+            continue
         is_switch = getattr(parameter, "is_flag", False)
         if isinstance(value, dict | list) or isinstance(value, bool) != is_switch:
             wanted = "true or false" if is_switch else "a text or a number"
@@ -44,6 +47,17 @@ def load_set_up(context: typer.Context, path: Path | None) -> Path | None:
         defaults[name] = value if is_switch else str(value)
     context.default_map = {**(context.default_map or {}), **defaults}
     return path
+
+
+def _texts(path: Path, key: str, value: object) -> list[str]:
+    values: list[object] = value if isinstance(value, list) else [value]
+    texts = [one for one in values if isinstance(one, str)]
+    if len(texts) < len(values):
+        raise UsageError(
+            f"{path}: {key} must be a text or a number, or a list of texts, got {value!r}",
+            "correct the file",
+        )
+    return texts
 
 
 def _suggest(key: str, known: list[str]) -> str:

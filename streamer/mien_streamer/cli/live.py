@@ -13,14 +13,16 @@ from rich.text import Text
 from mien.config import PipelineConfig
 from mien.errors import UsageError
 from mien.marking import draw_slate
+from mien.personas.persona import Persona
 from mien.pipeline import Pipeline
-from mien.shows import load_show
+from mien.shows import Show, load_show
 from mien.types import U8Array
 from mien_streamer.cli import options, server_options
 from mien_streamer.cli.app import app
 from mien_streamer.cli.casting import cast_of, single_persona
 from mien_streamer.cli.config_file import load_set_up
 from mien_streamer.cli.console import say, say_error, say_warning, stderr
+from mien_streamer.cli.live_stage import Ports, on_stage
 from mien_streamer.cli.report import ReportFile, Tally, build_report
 from mien_streamer.cli.setup import find_performer, find_persona
 from mien_streamer.cli.show_run import config_for
@@ -63,6 +65,10 @@ def live(
             callback=load_set_up,
         ),
     ] = None,
+    osc: options.OscOption = None,
+    osc_out: options.OscOutOption = None,
+    midi: options.MidiOption = None,
+    midi_out: options.MidiOutOption = None,
     likeness: options.LikenessOption = 1.0,
     tone: options.ToneOption = 0.6,
     eyes: options.EyesOption = options.Eyes.PERSONA,
@@ -131,6 +137,7 @@ def live(
         for name, value in locals().items()
         if name not in ("report", "config", "token", "certificate", "key")
     }
+    settings["persona"] = ", ".join(persona or [])
     engine = options.pipeline_config(
         likeness=likeness,
         tone=tone,
@@ -147,12 +154,10 @@ def live(
             f"{source!r} is no live source",
             "use camera:0, file:PATH, webrtc or a URL with --source",
         )
-    plan = load_show(show) if show is not None else cast_of(persona or [])
-    if show is not None and persona:
-        raise UsageError("a show says who is worn; --persona does not go with it", "leave one out")
-    worn = find_persona(single_persona(persona or []), face) if plan is None else None
-    if plan is not None:
-        engine = config_for(plan, engine)
+    who = _who(persona or [], show, face)
+    if isinstance(who, Show):
+        engine = config_for(who, engine)
+    ports = Ports(osc=osc, osc_out=osc_out, midi=midi, midi_out=midi_out)
     wanted_performer = find_performer(performer) if performer is not None else None
     asked = parse_size(size) if size else CAMERA_SIZE
     with WebRtcEnds(
@@ -165,14 +170,23 @@ def live(
             with ReportFile(report) as report_file, Pipeline.create(engine, swapper) as pipeline:
                 if wanted_performer is not None:
                     pipeline.enrol_performer(wanted_performer)
-                pipeline.set_persona(worn, wait=True)
-                stats, tally = _run(
-                    pipeline, opened, ends.open_sink() or sink, worn, engine, duration
-                )
+                with on_stage(pipeline, who, engine, ports) as door:
+                    stats, tally = _run(
+                        pipeline, opened, ends.open_sink() or sink, door, engine, duration
+                    )
                 report_file.write(build_report(stats, settings))
         finally:
             opened.close()
     return _tell(stats, tally)
+
+
+def _who(personas: list[str], show: Path | None, face: str | None) -> Persona | Show:
+    """One persona for whoever is there, or a show, of a file or of ``alice=ada``."""
+    if show is None:
+        return cast_of(personas) or find_persona(single_persona(personas), face)
+    if personas:
+        raise UsageError("a show says itself who is worn", "leave out --persona or --show")
+    return load_show(show)
 
 
 def _run(
@@ -185,8 +199,7 @@ def _run(
 ) -> tuple[RunStats, Tally]:
     tally = Tally(pipeline.process)
     with stop_on_interrupt() as stop:
-        door = StageDoor(pipeline, persona, stop, likeness=config.mesh.likeness)
-        opened = _open_sink(sink, source, persona, config, door) if isinstance(sink, str) else sink
+        opened = _open_sink(sink, source, config, door, stop) if isinstance(sink, str) else sink
         timer = threading.Timer(duration_s, stop.set) if duration_s is not None else None
         if timer is not None:
             timer.daemon = True

@@ -19,6 +19,7 @@ from mien.config import (
 )
 
 LOOKS = "Looks"
+SHOWS = "Shows"
 SAFETY = "Safety"
 PICTURE = "Picture"
 MACHINE = "Machine"
@@ -54,6 +55,16 @@ PersonaOption = Annotated[
         "-p",
         metavar="PERSONA",
         help="A name of the cast or of your library, a .persona file, or a portrait.",
+    ),
+]
+PersonasOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--persona",
+        "-p",
+        metavar="PERSONA",
+        help="A name of the cast or of your library, a .persona file, or a portrait. For several "
+        "performers: alice=ada, once for each; alice is a photo or persona that tells who it is.",
     ),
 ]
 FaceOption = Annotated[
@@ -110,6 +121,40 @@ BadgeOption = Annotated[
     bool,
     typer.Option(
         "--badge/--no-badge", help="The visible 'synthetic' badge.", rich_help_panel=SAFETY
+    ),
+]
+ShowOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="SHOW", help="Play this show file; see docs/shows.md.", rich_help_panel=SHOWS
+    ),
+]
+OscOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="[HOST:]PORT", help="Take a show's orders by OSC here.", rich_help_panel=SHOWS
+    ),
+]
+OscOutOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT", help="Tell by OSC what happens in a show.", rich_help_panel=SHOWS
+    ),
+]
+MidiOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Take a show's orders from this MIDI input (part of its name, or virtual:NAME).",
+        rich_help_panel=SHOWS,
+    ),
+]
+MidiOutOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Send a program change to this MIDI output for each cue.",
+        rich_help_panel=SHOWS,
     ),
 ]
 MaxFacesOption = Annotated[

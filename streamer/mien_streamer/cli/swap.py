@@ -9,9 +9,11 @@ import typer
 
 from mien_streamer.cli import options
 from mien_streamer.cli.app import app
+from mien_streamer.cli.casting import cast_of, single_persona
 from mien_streamer.cli.file_run import swap_file
 from mien_streamer.cli.report import ReportFile, build_report
 from mien_streamer.cli.setup import find_persona
+from mien_streamer.cli.show_run import Wishes, play_file
 from mien_streamer.cli.values import parse_geometry
 from mien_streamer.geometry import with_geometry
 from mien_streamer.sources import ImageSource, open_source
@@ -27,7 +29,8 @@ def swap(
     source: Annotated[
         str, typer.Argument(metavar="INPUT", help="A video, an image or a folder of images.")
     ],
-    persona: options.PersonaOption,
+    persona: options.PersonasOption = None,
+    *,
     output: Annotated[
         Path,
         typer.Option(
@@ -60,6 +63,7 @@ def swap(
         for name, value in locals().items()
         if name != "report"
     }
+    settings["persona"] = ", ".join(persona or [])
     config = options.pipeline_config(
         likeness=likeness,
         tone=tone,
@@ -75,7 +79,12 @@ def swap(
         geometry = parse_geometry(opened.info, mirror=mirror, crop=crop, size=size, fps=fps)
         opened = with_geometry(opened, geometry)
         with ReportFile(report) as report_file:
-            worn = find_persona(persona, face)
+            cast = cast_of(persona or [])
+            if cast is not None:
+                run = play_file(opened, cast, output, config, Wishes(swapper=swapper))
+                report_file.write(build_report(run.stats, settings))
+                return run.tell(output)
+            worn = find_persona(single_persona(persona or []), face)
             run = swap_file(
                 opened,
                 worn,

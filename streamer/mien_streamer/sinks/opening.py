@@ -25,6 +25,7 @@ def open_sink(
     names: Sequence[str] = (),
     embed: Callable[[bytes], bytes] = lambda image: image,
     on_action: Callable[[Action], None] = lambda _: None,
+    on_key: Callable[[str], bool] = lambda _: False,
 ) -> Sink:
     """An opened sink.
 
@@ -37,6 +38,7 @@ def open_sink(
         names: file names for an image folder.
         embed: puts a statement into encoded pictures.
         on_action: told what the keys of a window ask for.
+        on_key: asked about a window's keys before; True when it took the key.
 
     Raises:
         UsageError: the format is unknown, or the output is the input.
@@ -49,7 +51,7 @@ def open_sink(
     if spec == "null":
         return NullSink()
     if spec == "window":
-        return WindowSink(on_action)
+        return WindowSink(on_action, on_key=on_key)
     if kind == "virtualcam":
         return VirtualCameraSink(info, device=rest or None)
     path = Path(rest if kind == "file" else spec).expanduser()

@@ -25,6 +25,7 @@ LARGEST_WINDOW = (1600, 900)
 class WindowSink(ClosingSink):
     """Shows frames and turns keys into actions; all calls from the main thread.
 
+    ``on_key`` is asked about every key first, and says whether it has taken it.
     Closing the window is the same as pressing Q. The picture keeps its shape in a
     window of any size.
     """
@@ -35,8 +36,10 @@ class WindowSink(ClosingSink):
         *,
         title: str = "mien",
         clock_ns: Callable[[], int] = time.monotonic_ns,
+        on_key: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self._sdl = _load_sdl()
+        self._on_key = on_key
         self._on_action = on_action
         self._title = title
         self._clock_ns = clock_ns
@@ -77,6 +80,8 @@ class WindowSink(ClosingSink):
                 self._press(name.decode("utf-8", "replace"), repeated=event.key.repeat != 0)
 
     def _press(self, key: str, *, repeated: bool) -> None:
+        if not repeated and self._on_key(key.removeprefix("Keypad ")):
+            return
         # A key that is held down turns the likeness dial, and does nothing else.
         action = self._keys.press(key.removeprefix("Keypad ")) if not repeated else None
         if repeated and key in ("Up", "Down"):
