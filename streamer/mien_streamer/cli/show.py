@@ -138,3 +138,31 @@ def play(
     finally:
         opened.close()
     return run.tell(output)
+
+
+@show_app.command(
+    epilog="Example: [bold]mien show learn heart.toml kai --midi pad[/bold], then press the pad.",
+)
+def learn(
+    show: ShowArgument,
+    cue: Annotated[str, typer.Argument(metavar="CUE", help="The cue to be fired.")],
+    osc: options.OscOption = None,
+    midi: options.MidiOption = None,
+    wait: Annotated[
+        float,
+        typer.Option(min=0.1, max=3600.0, callback=options.finite, help="Patience, seconds."),
+    ] = 30.0,
+) -> int:
+    """Press a pad, or send an OSC message: it is written into the show as the cue's trigger."""
+    from mien_streamer.controls.learn import hear, learn_into, with_trigger
+
+    if (osc is None) == (midi is None):
+        raise UsageError("nothing to learn from, or two at once", "give either --osc or --midi")
+    load_show(show)
+    # Asked before the pad is pressed, so that a wrong name is heard of at once.
+    with_trigger(show.read_text(encoding="utf-8"), cue, "key", "f12")
+    say(f"waiting {wait:.0f} s for the trigger of {cue!r}")
+    kind, address = hear(osc=osc, midi=midi, wait_s=wait)
+    learn_into(show, cue, kind, address)
+    say(f'{show}: {cue!r} is now fired by {kind} = "{address}"')
+    return 0

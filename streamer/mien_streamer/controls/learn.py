@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import queue
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mien.errors import ShowError
+from mien.errors import DeviceError, ShowError
 from mien.shows import parse_show
 from mien.shows.show import TriggerKind
+
+if TYPE_CHECKING:
+    from mien_streamer.controls.midi import MidiControl
+    from mien_streamer.controls.osc import OscControl
 
 
 def with_trigger(text: str, cue: str, kind: TriggerKind, address: str) -> str:
@@ -47,9 +53,38 @@ def with_trigger(text: str, cue: str, kind: TriggerKind, address: str) -> str:
     return learned
 
 
-def learn(path: Path, cue: str, kind: TriggerKind, address: str) -> None:
+def learn_into(path: Path, cue: str, kind: TriggerKind, address: str) -> None:
     """Writes the trigger into a show file, all or nothing."""
     learned = with_trigger(path.read_text(encoding="utf-8"), cue, kind, address)
     part = path.with_name(f".{path.name}.part")
     part.write_text(learned, encoding="utf-8")
     part.replace(path)
+
+
+def hear(*, osc: str | None, midi: str | None, wait_s: float) -> tuple[TriggerKind, str]:
+    """Waits for the first OSC message or pad.
+
+    Raises:
+        DeviceError: nothing came in time, or the port cannot be opened.
+    """
+    heard: queue.SimpleQueue[tuple[TriggerKind, str]] = queue.SimpleQueue()
+    if osc is not None:
+        from mien_streamer.controls.osc import OscControl, parse_endpoint
+
+        listening: OscControl | MidiControl = OscControl(
+            None, parse_endpoint(osc), listener=lambda address, _: heard.put(("osc", address))
+        )
+    else:
+        from mien_streamer.controls.midi import MidiControl, open_input
+
+        listening = MidiControl(
+            None, open_input(midi or ""), listener=lambda address: heard.put(("midi", address))
+        )
+    try:
+        return heard.get(timeout=wait_s)
+    except queue.Empty:
+        raise DeviceError(
+            f"nothing was heard in {wait_s:.0f} s", "check port and cable, then try again"
+        ) from None
+    finally:
+        listening.close()
