@@ -139,3 +139,17 @@ def test_photos_and_faces_must_come_in_pairs() -> None:
         enrol([], [])
     with pytest.raises(ValueError, match="a face for each photo"):
         enrol([_photo(face_track())], [])
+
+
+def test_nothing_uninitialised_gets_into_the_texture(monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenCV leaves texels alone that a polar map does not reach, unless told to fill them."""
+    warp_polar = cv2.warpPolar
+
+    def warp_into_garbage(picture: F32Array, size: tuple[int, int], *arguments: object) -> F32Array:
+        garbage = np.full((size[1], size[0]), np.nan, np.float32)
+        return warp_polar(picture, size, *arguments, dst=garbage)
+
+    track = face_track()
+    clean = enrol([_photo(track)], [track])
+    monkeypatch.setattr(cv2, "warpPolar", warp_into_garbage)
+    assert np.array_equal(enrol([_photo(track)], [track]).texture, clean.texture)

@@ -216,11 +216,13 @@ def _trusted_skin(texture: F32Array, facing: F32Array, regions: UvRegions) -> F3
     bad[~regions.inside] = 1.0
 
     bad = cv2.dilate(bad.astype(np.float32), np.ones((round(5 * fine),) * 2, np.uint8))
-    # The circle reaches past the corners: texels outside it would be left uninitialised.
+    # The circle reaches past the corners; what lies outside the other picture must be filled,
+    # since OpenCV leaves it uninitialised otherwise and a blur spreads it.
     centre, radius = (size * 0.5, size * 0.53), size * 0.75
-    polar = cv2.warpPolar(bad, (size, 2 * size), centre, radius, cv2.WARP_POLAR_LINEAR)
+    there = cv2.WARP_POLAR_LINEAR | cv2.WARP_FILL_OUTLIERS
+    polar = cv2.warpPolar(bad, (size, 2 * size), centre, radius, there)
     polar = np.maximum.accumulate(polar, axis=1)
-    back = cv2.WARP_POLAR_LINEAR | cv2.WARP_INVERSE_MAP
+    back = there | cv2.WARP_INVERSE_MAP
     bad = cv2.warpPolar(polar, (size, size), centre, radius, back)
     bad = cv2.dilate(bad, np.ones((round(7 * fine),) * 2, np.uint8))
     bad = cv2.GaussianBlur(bad, (0, 0), 4.0 * fine)
