@@ -36,10 +36,15 @@ _NEWEST_LIGHT = 0.6
 
 
 class PerformerModel:
-    """One track's performer. Belongs to the thread that swaps."""
+    """One track's performer. Belongs to the thread that swaps.
+
+    Attributes:
+        drawn_width: pixels across the face when it was drawn last; 0 before that.
+    """
 
     def __init__(self) -> None:
         self.frames = 0
+        self.drawn_width = 0
         self.neutral: F32Array = face_mesh().vertices
         self.normals: F32Array = vertex_normals(self.neutral)
         self.skin_bgr: F32Array = np.full(3, 128.0, dtype=np.float32)

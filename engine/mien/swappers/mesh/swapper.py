@@ -107,6 +107,7 @@ class MeshSwapper:
         if config.eyes == "persona" and own is not None and state.iris > 0.0:
             wanted = own + (state.iris_bgr - own) * np.float32(state.iris)
             recolour_irises(frame.bgr, landmarks, own, wanted)
+        performer.drawn_width = _across(vertices)
         return self._draw(frame, landmarks, vertices, gain, state)
 
     def mix(
@@ -120,7 +121,12 @@ class MeshSwapper:
             track: the face, for its size.
             keep: the result outlives the next call.
         """
-        return self._mixer.mix(_costume(base), _costume(top), blend, _width(track), keep=keep)
+        known = self._performers.get(track.track_id)
+        # As it was drawn last: a mixture then has the texture size that either would have.
+        width = known.drawn_width if known is not None else 0
+        return self._mixer.mix(
+            _costume(base), _costume(top), blend, width or _width(track), keep=keep
+        )
 
     def with_dials(self, state: object, *, likeness: float, iris: float) -> Costume:
         """The same persona with less of its shape or iris colour, both 0..1."""
@@ -198,7 +204,7 @@ class MeshSwapper:
             return Patch(left=0, top=0, bgr=np.zeros((0, 0, 3), dtype=np.uint8), matte=empty)
         rows, columns = bottom - top, right - left
         bgr, matte, depth = self._buffers(rows, columns)
-        level = _level(costume, int(high[0] - low[0]))
+        level = _level(costume, _across(vertices))
         _kernels.raster_face(
             level.bgra,
             level.matte,
@@ -236,6 +242,11 @@ def _costume(state: object) -> Costume | None:
     if state is not None and not isinstance(state, Costume):
         raise TypeError(f"expected a state that MeshSwapper.prepare made, got {type(state)}")
     return state
+
+
+def _across(vertices: F32Array) -> int:
+    xs = vertices[:, 0]
+    return int(np.ceil(xs.max())) + 1 - int(np.floor(xs.min()))
 
 
 def _width(track: FaceTrack) -> int:
