@@ -11,7 +11,8 @@ import pytest
 from aiortc.jitterbuffer import JitterBuffer
 
 from mien_streamer.webrtc import tuning
-from mien_streamer.webrtc.tuning import MarkerJitterBuffer, packets_of
+from mien_streamer.webrtc.jitter import MarkerJitterBuffer, is_keyframe
+from mien_streamer.webrtc.tuning import packets_of
 
 KEY = b"\x00\x00\x00\x01\x65key"
 DELTA = b"\x00\x00\x00\x01\x41delta"
@@ -102,7 +103,7 @@ def test_audio_is_left_alone() -> None:
     ],
 )
 def test_key_frames_are_told_apart(data: bytes, expected: bool) -> None:
-    assert tuning.is_keyframe(data) is expected
+    assert is_keyframe(data) is expected
 
 
 def test_the_playout_delay_is_packed_in_units_of_ten_ms() -> None:
@@ -112,7 +113,7 @@ def test_the_playout_delay_is_packed_in_units_of_ten_ms() -> None:
 
 
 def test_all_adjustments_hold_for_the_installed_aiortc() -> None:
-    assert tuning.tune() == ["marker", "playout-delay", "feedback"]
+    assert tuning.tune() == ["marker", "playout-delay", "feedback", "consent"]
     assert aiortc.rtcrtpreceiver.JitterBuffer is MarkerJitterBuffer
     tuning.untune()
     assert aiortc.rtcrtpreceiver.JitterBuffer is JitterBuffer
@@ -136,7 +137,7 @@ def test_an_adjustment_that_no_longer_fits_is_left_out(
 
     monkeypatch.setattr(MarkerJitterBuffer, "_remove_frame", broken)
     with caplog.at_level(logging.WARNING):
-        assert tuning.tune() == ["playout-delay", "feedback"]
+        assert tuning.tune() == ["playout-delay", "feedback", "consent"]
     assert "marker" in caplog.text
 
 

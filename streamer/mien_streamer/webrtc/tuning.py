@@ -11,6 +11,8 @@ as it comes from its authors: later by a frame, but right.
 - *playout-delay*: the header extension that tells browsers to show frames at once.
 - *feedback*: key frame requests and bit rate limits of a viewer reach tracks that deliver
   packets which were encoded elsewhere (:class:`mien_streamer.webrtc.outlet.EncodedTrack`).
+- *consent*: a connection that is closed while it connects starts no consent checks, which in
+  aioice would run for ever.
 - *restart*: ICE restart in place (RFC 9725, section 4.3.3), which aiortc does not offer.
 """
 
@@ -27,7 +29,7 @@ import aiortc.rtcrtpreceiver
 import aiortc.rtcrtpsender
 import aiortc.rtp
 from aiortc.codecs import HEADER_EXTENSIONS, is_rtx
-from aiortc.jitterbuffer import JitterBuffer, JitterFrame
+from aiortc.jitterbuffer import JitterBuffer
 from aiortc.rtcrtpparameters import RTCRtpHeaderExtensionParameters
 from aiortc.rtp import (
     HeaderExtensionsMap,
@@ -36,6 +38,8 @@ from aiortc.rtp import (
     unpack_header_extensions,
 )
 from aiortc.utils import uint16_add
+
+from mien_streamer.webrtc.jitter import PAYLOAD, MarkerJitterBuffer
 
 logger = logging.getLogger(__name__)
 
@@ -49,10 +53,7 @@ TRIED = (1, 16)
 FIRST_UNKNOWN = (2, 0)
 PLAYOUT_DELAY = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay"
 _PLAYOUT_DELAY_ID = 6
-GIVE_UP_S = 0.25
-"""How long a frame may wait for a lost packet; a retransmission takes one round trip."""
 ASK_AGAIN_MS = 40
-_VIDEO_CLOCK = 90_000
 _MOST_FRAMES_PER_PACKET = 64
 
 
@@ -65,119 +66,6 @@ class FeedbackTrack(Protocol):
 
     def limit_bit_rate(self, bits_per_s: int) -> None:
         """The viewer's path carries about so much."""
-
-
-def is_keyframe(data: bytes) -> bool:
-    """Whether a frame as aiortc assembles it (Annex B H.264, or VP8) stands on its own."""
-    if data[3:6] == b"\x9d\x01\x2a":
-        return True
-    start = data.find(b"\x00\x00\x01")
-    while start >= 0 and start + 3 < len(data):
-        if data[start + 3] & 0x1F == 5:
-            return True
-        start = data.find(b"\x00\x00\x01", start + 3)
-    return False
-
-
-_DATA = "_data"
-"""Where aiortc's receiver leaves what it took out of a packet."""
-
-
-def payload_of(packet: RtpPacket) -> bytes:
-    """A packet's part of its frame."""
-    data: bytes = getattr(packet, _DATA)
-    return data
-
-
-class MarkerJitterBuffer(JitterBuffer):
-    """A jitter buffer that hands a video frame out with its last packet."""
-
-    def __init__(self, capacity: int, prefetch: int = 0, is_video: bool = False) -> None:
-        super().__init__(capacity=capacity, prefetch=prefetch, is_video=is_video)
-        self._needs_key = False
-        self._newest: int | None = None
-
-    def add(self, packet: RtpPacket) -> tuple[bool, JitterFrame | None]:
-        """Takes a packet; returns whether a key frame is needed, and a complete frame."""
-        origin = self._origin
-        pli, frame = super().add(packet)
-        if not self._is_video:
-            return pli, frame
-        if pli:
-            self._needs_key = True
-        if self._newest is None or _later(packet.timestamp, self._newest):
-            self._newest = packet.timestamp
-        if frame is None and origin is not None and self._give_up():
-            pli = self._needs_key = True
-            frame = self.pop_complete()
-        return pli, self._usable(frame)
-
-    def pop_complete(self) -> JitterFrame | None:
-        """The next complete frame, if one lies there; video only."""
-        return self._usable(self._remove_frame(0))
-
-    def _usable(self, frame: JitterFrame | None) -> JitterFrame | None:
-        """After a loss only a key frame mends the picture: what comes before it is dropped."""
-        if frame is None or not self._needs_key:
-            return frame
-        if is_keyframe(frame.data):
-            self._needs_key = False
-            return frame
-        return None
-
-    def _remove_frame(self, sequence_number: int) -> JitterFrame | None:
-        if not self._is_video:
-            return super()._remove_frame(sequence_number)
-        packets: list[RtpPacket] = []
-        for count in range(self.capacity):
-            packet = self._packets[((self._origin or 0) + count) % self._capacity]
-            if packet is None:
-                return None
-            if packets and packet.timestamp != packets[0].timestamp:
-                return self._take(packets, count)
-            packets.append(packet)
-            if packet.marker:
-                return self._take(packets, count + 1)
-        return None
-
-    def _take(self, packets: list[RtpPacket], count: int) -> JitterFrame:
-        data = b"".join(payload_of(packet) for packet in packets)
-        timestamp = packets[0].timestamp
-        self.remove(count)
-        return JitterFrame(data=data, timestamp=timestamp)
-
-    def _give_up(self) -> bool:
-        """Skips a gap that has been open for too long; True when something was skipped."""
-        blocked = self._first_behind_gap()
-        if blocked is None or self._newest is None:
-            return False
-        waited = (self._newest - blocked[1].timestamp) & 0xFFFFFFFF
-        if waited >= 1 << 31 or waited < GIVE_UP_S * _VIDEO_CLOCK:
-            return False
-        count, first = blocked
-        timestamp = first.timestamp
-        # The frame that the gap cuts into is lost too.
-        while count < self._capacity:
-            packet = self._packets[((self._origin or 0) + count) % self._capacity]
-            if packet is not None and packet.timestamp != timestamp:
-                break
-            count += 1
-        self.remove(count)
-        return True
-
-    def _first_behind_gap(self) -> tuple[int, RtpPacket] | None:
-        gap = False
-        for count in range(self._capacity):
-            packet = self._packets[((self._origin or 0) + count) % self._capacity]
-            if packet is None:
-                gap = True
-            elif gap:
-                return count, packet
-        return None
-
-
-def _later(one: int, other: int) -> bool:
-    return 0 < (one - other) & 0xFFFFFFFF < 1 << 31
 
 
 _stock_handle: Callable[..., Any] = _receiver.RTCRtpReceiver._handle_rtp_packet
@@ -280,6 +168,23 @@ async def _handle_rtcp_packet(self: Any, packet: Any) -> None:
             self.track.limit_bit_rate(bits_per_s)
 
 
+_stock_consent: Callable[..., Any] = _ice.Connection.query_consent
+
+
+async def _query_consent(self: Any) -> None:
+    if not self._closing:
+        await _stock_consent(self)
+
+
+def _check_consent() -> str:
+    known = hasattr(_ice.Connection(ice_controlling=True), "_closing")
+    return "" if known else "a closing connection cannot be told"
+
+
+def _apply_consent() -> None:
+    _ice.Connection.query_consent = _query_consent
+
+
 def restart_ice(connection: aioice.ice.Connection, username: str, password: str) -> None:
     """Begin a new ICE generation on the sockets of the old one (RFC 8445, section 9).
 
@@ -336,7 +241,7 @@ def packets_of(sizes: Iterable[tuple[int, int]], first: int = 0) -> Iterator[Rtp
                 timestamp=timestamp,
                 marker=int(position == count - 1),
             )
-            packet.__dict__[_DATA] = b"\x00"
+            packet.__dict__[PAYLOAD] = b"\x00"
             yield packet
             number = uint16_add(number, 1)
 
@@ -389,6 +294,7 @@ _ADJUSTMENTS: dict[str, tuple[Callable[[], str], Callable[[], None]]] = {
     "marker": (_check_marker, _apply_marker),
     "playout-delay": (_check_playout, _apply_playout),
     "feedback": (_check_feedback, _apply_feedback),
+    "consent": (_check_consent, _apply_consent),
 }
 
 
@@ -430,6 +336,7 @@ def untune() -> None:
     ]
     _sender.RTCRtpSender._send_keyframe = _stock_keyframe
     _sender.RTCRtpSender._handle_rtcp_packet = _stock_feedback
+    _ice.Connection.query_consent = _stock_consent
 
 
 @contextmanager
