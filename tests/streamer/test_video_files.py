@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import logging
+import weakref
 from fractions import Fraction
 from pathlib import Path
 
@@ -353,3 +355,17 @@ def test_a_change_of_size_is_an_error(tmp_path: Path) -> None:
     sink.abort()
     one.close()
     two.close()
+
+
+def test_a_source_that_is_dropped_midway_lets_go_of_its_pictures(tmp_path: Path) -> None:
+    path = make_video(tmp_path / "clip.mp4")
+    source = VideoSource(str(path))
+    gone = weakref.ref(source)
+    gc.disable()  # what only the collector finds may lie about for thousands of frames
+    try:
+        next(iter(source.frames()))
+        source.close()
+        del source
+        assert gone() is None
+    finally:
+        gc.enable()

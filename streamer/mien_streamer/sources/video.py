@@ -102,8 +102,8 @@ class VideoSource(ClosingSource):
         self._container: InputContainer | None = None
         self._pictures: Iterator[av.VideoFrame] = iter(())
         self._converter = BgrConverter()
-        self._head = self._open()
-        self.info = self._describe(self._head)
+        self._head: av.VideoFrame | None = None
+        self.info = self._describe(self._open())
 
     def _open(self) -> av.VideoFrame:
         self._container = open_media(self._where)
@@ -112,11 +112,12 @@ class VideoSource(ClosingSource):
         self._pictures = self._decode(self._container, self._stream)
         head = next(self._pictures, None)
         if head is None:
-            self._container.close()
+            self._release()
             raise MediaError(
                 f"{self._where} holds no picture that can be decoded",
                 "the file is cut off or damaged; copy or export it again",
             )
+        self._head = head
         return head
 
     def _describe(self, head: av.VideoFrame) -> SourceInfo:
@@ -182,9 +183,15 @@ class VideoSource(ClosingSource):
         """All frames in order; a second call reads the file again from its start."""
         if self._started:
             self._release()
-            self._head = self._open()
+            self._open()
         self._started = True
         self._closing = False
+        try:
+            yield from self._frames()
+        finally:
+            self._release()
+
+    def _frames(self) -> Iterator[Frame]:
         info = self.info
         step = max(1, round(1 / ((info.fps or FALLBACK_FPS) * info.time_base)))
         last: int | None = None
@@ -205,10 +212,12 @@ class VideoSource(ClosingSource):
             )
             index += 1
         self._report(index, (last or 0) * info.time_base)
-        self._release()
 
     def _with_head(self) -> Iterator[av.VideoFrame]:
-        yield self._head
+        head, self._head = self._head, None
+        if head is not None:
+            yield head
+            del head
         yield from self._pictures
 
     def _report(self, delivered: int, end_s: Fraction) -> None:
@@ -235,6 +244,9 @@ class VideoSource(ClosingSource):
         if self._container is not None:
             self._container.close()
             self._container = None
+        # Generators and the pictures they hold would keep this object alive, and the
+        # garbage collector, which cannot see how large pictures are, comes late.
+        self._pictures, self._head = iter(()), None
 
 
 def _video_stream(container: InputContainer, where: str) -> VideoStream:
