@@ -286,7 +286,7 @@ def test_nothing_is_left_of_those_who_left(server: WebRtcServer) -> None:
             threads, memory = threading.active_count(), process.memory_info().rss
             tasks, files = server.call(tasks_there()), process.num_fds()
             for number in range(CYCLES):
-                server.access.burst = 10_000
+                server.access.posts_per_s = 1e6
                 await cycle(http, number)
             await asyncio.sleep(0.5)
             gc.collect()
