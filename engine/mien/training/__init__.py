@@ -1,0 +1,1 @@
+"""Training of mien's own networks; needs the extra ``train``."""

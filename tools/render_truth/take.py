@@ -1,0 +1,176 @@
+"""One take: a performer acts, the tracker follows, the mesh swapper swaps, samples are cut."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from mien.compositing import Compositor
+from mien.config import PipelineConfig
+from mien.perception import FaceDescriptor, FaceTracker
+from mien.personas.enrolment import enrol
+from mien.personas.persona import Consent, Persona
+from mien.refiner_view import CROP_SIZE, crop_from_frame, crop_landmarks, cut_crop
+from mien.swappers.mesh import MeshSwapper
+from mien.training.shards import Sample
+from mien.types import Frame
+
+from .acting import FPS, Score
+from .location import draw_backdrop, draw_camera, draw_light, draw_sensor, turned
+from .stage import Actor, Anatomy, Costumed, Look
+
+U8 = npt.NDArray[np.uint8]
+
+_PORTRAIT_SIZE = 448
+_FRAME_SIZE = 320
+# Frames of the score between two that are shot.
+_STRIDE = 3
+_WARM_UP = 8
+_REST_FRAMES = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """Who acts, who is worn, and the seed of all else."""
+
+    performer: int
+    persona: int
+    seed: int
+    samples: int
+
+
+class Crew:
+    """The real stages of mien, and the anatomy that everybody shares."""
+
+    def __init__(self, anatomy: Anatomy) -> None:
+        self.anatomy = anatomy
+        self.finder = FaceTracker()
+        self.descriptor = FaceDescriptor()
+        self.compositor = Compositor()
+
+    def shoot(self, call: Call, performer: Actor, worn: Actor) -> list[Sample]:
+        """The samples of a take; fewer than asked where the face was lost."""
+        random = np.random.default_rng([call.seed, 77])
+        persona = self._enrol(worn, random)
+        if persona is None:
+            return []
+        plain, twin = (
+            Costumed(performer, self.anatomy),
+            Costumed(performer, self.anatomy, worn),
+        )
+        shots = _WARM_UP + call.samples
+        score = Score(self.anatomy.units, shots * _STRIDE + 8, random)
+        score.rest_until(_REST_FRAMES * _STRIDE, over=6)
+        camera = draw_camera(random, performer.eye_height)
+        light, spin = draw_light(random), random.normal(0, 25)
+        backdrop, sensor = draw_backdrop(random, _FRAME_SIZE), draw_sensor(random)
+        swapper = MeshSwapper(PipelineConfig())
+        state = swapper.prepare(persona)
+        samples: list[Sample] = []
+        with FaceTracker() as tracker:
+            for shot in range(shots):
+                at = shot * _STRIDE
+                look = Look(
+                    strengths=score.strengths[at],
+                    angles_deg=score.angles_deg[at],
+                    camera=camera,
+                    light=turned(light, spin * at / FPS),
+                    backdrop=backdrop,
+                )
+                linear, _ = plain.draw(look)
+                seed = int(call.seed * 1000 + shot)
+                driver = sensor.develop(linear, seed)
+                time_ns = int(at / FPS * 1e9)
+                frame = Frame(index=shot, bgr=driver.copy(), capture_ns=time_ns, pts_ns=time_ns)
+                tracks = tracker.track(frame)
+                if not tracks:
+                    continue
+                track = tracks[0]
+                patch = swapper.swap(frame, track, state)
+                if shot < _WARM_UP or not patch.matte.size:
+                    continue
+                true_linear, share = twin.draw(look)
+                self.compositor.composite(frame.bgr, patch, track)
+                matte = np.zeros(driver.shape[:2], np.uint8)
+                rows, columns = patch.matte.shape
+                matte[patch.top : patch.top + rows, patch.left : patch.left + columns] = patch.matte
+                cut = _jittered(crop_from_frame(track.landmarks), random)
+                samples.append(
+                    Sample(
+                        performer=cut_crop(driver, cut),
+                        composite=cut_crop(frame.bgr, cut),
+                        truth=cut_crop(sensor.develop(true_linear, seed), cut),
+                        matte=cut_crop(matte, cut),
+                        swapped=cut_crop(np.round(share * 255).astype(np.uint8), cut),
+                        landmarks=crop_landmarks(track.landmarks, cut),
+                        tags=np.array(
+                            [call.performer, call.persona, call.seed, shot], dtype=np.int32
+                        ),
+                    )
+                )
+        swapper.close()
+        return samples
+
+    def _enrol(self, worn: Actor, random: np.random.Generator) -> Persona | None:
+        """A persona of one to three fresh portraits in an ordinary, mostly kind light."""
+        photos: list[U8] = []
+        faces = []
+        plain = Costumed(worn, self.anatomy)
+        for view in range(int(random.integers(1, 4))):
+            strengths = np.zeros(len(self.anatomy.units), np.float32)
+            smile = float(max(random.normal(0.1, 0.2), 0))
+            for unit in ("mouthSmileLeft", "mouthSmileRight"):
+                strengths[self.anatomy.units.index(unit)] = min(smile, 0.6)
+            yaw = (
+                random.normal(0, 6)
+                if view == 0
+                else random.choice([-1, 1]) * random.uniform(15, 38)
+            )
+            look = Look(
+                strengths=strengths,
+                angles_deg=np.array([yaw, random.normal(0, 5), random.normal(0, 3)], np.float32),
+                camera=draw_camera(random, worn.eye_height),
+                light=draw_light(random, kind=True),
+                backdrop=draw_backdrop(random, _PORTRAIT_SIZE),
+            )
+            linear, _ = plain.draw(look)
+            sensor = draw_sensor(random, harm=0.25)
+            photo = sensor.develop(linear, int(random.integers(2**31)))
+            found = self.finder.find(photo)
+            if found:
+                photos.append(photo)
+                faces.append(found[0])
+        if not photos:
+            return None
+        face = enrol(photos, faces)
+        described = [
+            self.descriptor.describe(photo, one.landmarks)
+            for photo, one in zip(photos, faces, strict=True)
+        ]
+        return Persona(
+            name=worn.person.name,
+            created="2026-01-01T00:00:00+00:00",
+            consent=Consent(statement="a person who does not exist", given_by="fictional"),
+            texture=face.texture,
+            coverage=face.coverage,
+            shape=face.shape,
+            iris_bgr=face.iris_bgr,
+            skin_bgr=face.skin_bgr,
+            descriptor=np.mean(described, axis=0, dtype=np.float32),
+            latents={},
+            preview_jpeg=cv2.imencode(".jpg", photos[0])[1].tobytes(),
+        )
+
+
+def _jittered(transform: npt.NDArray[np.float32], random: np.random.Generator):  # type: ignore[no-untyped-def]
+    """A crop that is a little off, as the tracker's may be."""
+    middle = (CROP_SIZE - 1) / 2
+    jitter = cv2.getRotationMatrix2D(
+        (middle, middle), float(random.normal(0, 2)), float(np.exp(random.normal(0, 0.03)))
+    )
+    jitter[:, 2] += random.normal(0, 0.015 * CROP_SIZE, 2)
+    whole = np.vstack([transform, [0, 0, 1]])
+    return (jitter @ whole).astype(np.float32)
