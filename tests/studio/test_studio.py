@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import re
 import time
@@ -208,7 +209,7 @@ def form(name: str = "kim", *photos: bytes, **fields: str) -> aiohttp.FormData:
     for key, value in values.items():
         data.add_field(key, value)
     for photo in photos:
-        data.add_field("photo", photo, filename="../../x.jpg", content_type="image/jpeg")
+        data.add_field("photo", io.BytesIO(photo), filename="../../x.jpg", content_type="image/jpeg")
     return data
 
 
