@@ -33,6 +33,17 @@ def test_a_file_plays_at_its_own_pace(mien: Mien, talking: Path, tmp_path: Path)
     assert found["swapped"] == found["frames"]
 
 
+@pytest.mark.parametrize("sink", ["windw", "virtual", "camera:0", ""])
+def test_a_slip_in_the_sink_is_told_at_once(
+    mien: Mien, talking: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sink: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = mien("live", "--source", f"file:{talking}", "--sink", sink, "-p", PERSONA)
+    assert result.code == 2
+    assert "is no sink" in result.err
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]
+
+
 def test_a_slow_swapper_drops_frames_instead_of_queueing(
     mien: Mien, talking: Path, tmp_path: Path, quick: FakeSwapper
 ) -> None:

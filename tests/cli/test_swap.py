@@ -122,6 +122,13 @@ def test_the_guard_works_on_files_too(
     assert json.loads(report.read_text())["guarded"] == 4
 
 
+def test_one_picture_cannot_hold_a_clip(mien: Mien, talking: Path, tmp_path: Path) -> None:
+    result = mien("swap", talking, "-p", PERSONA, "-o", tmp_path / "out.png")
+    assert result.code == 2
+    assert "holds more than one picture" in result.err
+    assert not (tmp_path / "out.png").exists()
+
+
 def test_geometry_changes_the_output(mien: Mien, talking: Path, tmp_path: Path) -> None:
     output = tmp_path / "out.mp4"
     options = ("--crop", "1:1", "--size", "240x240", "--mirror")

@@ -143,7 +143,7 @@ def test_hostile_and_damaged_files_add_nothing(mien: Mien, tmp_path: Path) -> No
     shutil.copy(T64.with_suffix(".json"), cut.with_suffix(".json"))
     for file in (hostile, cut):
         code, _, err = mien("models", "add", "evil", file)
-        assert code == 4
+        assert code == 3
         assert err.startswith("error:")
     assert not (tmp_path / "executed").exists()
     assert "evil" not in mien("models", "list")[1]

@@ -225,7 +225,8 @@ def _unknown_format(path: Path, head: bytes) -> ModelError:
     if head[:2] == b"\x1f\x8b":
         return ModelError(f"{path.name} is compressed", "unpack it with gunzip first")
     return ModelError(
-        f"{path.name} is neither a StyleGAN3 .pkl nor .safetensors", "check that it is weights"
+        f"{path.name} is neither a StyleGAN3 .pkl nor .safetensors",
+        "hand in NVIDIA's .pkl, or .safetensors with its .json",
     )
 
 

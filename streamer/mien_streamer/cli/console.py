@@ -29,6 +29,11 @@ def say(line: str) -> None:
     stdout.print(Text(line), soft_wrap=True)
 
 
+def count(number: int, noun: str) -> str:
+    """A number with its noun: ``1 frame``, ``2 frames``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def say_json(value: Any) -> None:
     """A result for programs."""
     print(json.dumps(value, indent=2))

@@ -25,7 +25,7 @@ from mien.marking.metadata import Statement
 from mien.personas.persona import Persona
 from mien.pipeline import Outcome, Pipeline
 from mien.types import Frame
-from mien_streamer.cli.console import say, say_error, say_warning, stderr
+from mien_streamer.cli.console import count, say, say_error, say_warning, stderr
 from mien_streamer.cli.report import Tally
 from mien_streamer.cli.setup import find_performer
 from mien_streamer.cli.stopping import stop_on_interrupt
@@ -47,13 +47,16 @@ class FileRun:
         """Says it in a line or two; returns the exit code."""
         stats = self.stats
         say(
-            f"{output}: {stats.frames} frames, {self.tally.swapped_frames} swapped, "
+            f"{output}: {count(stats.frames, 'frame')}, {self.tally.swapped_frames} swapped, "
             f"{stats.seconds:.1f} s ({stats.fps:.1f} fps)"
         )
         if self.tally.reasons:
             unswapped = self.tally.reasons.total()
-            how = "were covered by the guard" if stats.guarded else "show the face as it came"
-            say_warning(f"{unswapped} frames {how}: {self.tally.explain()}")
+            if stats.guarded:
+                how = f"{'was' if unswapped == 1 else 'were'} covered by the guard"
+            else:
+                how = f"show{'s' if unswapped == 1 else ''} the face as it came"
+            say_warning(f"{count(unswapped, 'frame')} {how}: {self.tally.explain()}")
         if stats.error is not None:
             say_error(stats.error.what, f"{output} holds all that could be read")
             return stats.error.exit_code

@@ -21,7 +21,7 @@ from mien_streamer.cli import options, server_options
 from mien_streamer.cli.app import app
 from mien_streamer.cli.casting import cast_of, single_persona
 from mien_streamer.cli.config_file import load_set_up
-from mien_streamer.cli.console import say, say_error, say_warning, stderr
+from mien_streamer.cli.console import count, say, say_error, say_warning, stderr
 from mien_streamer.cli.live_stage import Ports, on_stage
 from mien_streamer.cli.report import ReportFile, Tally, build_report
 from mien_streamer.cli.setup import find_performer, find_persona
@@ -154,6 +154,11 @@ def live(
             f"{source!r} is no live source",
             "use camera:0, file:PATH, webrtc or a URL with --source",
         )
+    if not _may_be_a_sink(sink):
+        raise UsageError(
+            f"{sink!r} is no sink",
+            "use virtualcam, window, file:PATH, webrtc or null with --sink",
+        )
     who = _who(persona or [], show, face)
     if isinstance(who, Show):
         engine = config_for(who, engine)
@@ -178,6 +183,16 @@ def live(
         finally:
             opened.close()
     return _tell(stats, tally)
+
+
+def _may_be_a_sink(spec: str) -> bool:
+    # A bare word would become a folder of pictures; in a performance it is a slip of the hand.
+    path = Path(spec)
+    return (
+        spec in ("window", "null", WEBRTC)
+        or spec.partition(":")[0] in ("virtualcam", "file")
+        or bool(path.suffix or path.parent.name or path.is_dir())
+    )
 
 
 def _who(personas: list[str], show: Path | None, face: str | None) -> Persona | Show:
@@ -287,7 +302,7 @@ class _StatusLine:
 def _tell(stats: RunStats, tally: Tally) -> int:
     total = stats.total.summary()
     say(
-        f"{stats.frames} frames in {stats.seconds:.1f} s ({stats.fps:.1f} fps), "
+        f"{count(stats.frames, 'frame')} in {stats.seconds:.1f} s ({stats.fps:.1f} fps), "
         f"{stats.dropped} dropped, {stats.guarded} guarded, "
         f"latency {total['p50']:.1f} ms p50, {total['p95']:.1f} ms p95"
     )

@@ -36,9 +36,10 @@ def run(arguments: Sequence[str]) -> int:
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
     _configure_logging(debug)
-    from mien_streamer.cli.app import app
-
     try:
+        # Takes half a second, in which Ctrl-C may come too.
+        from mien_streamer.cli.app import app
+
         code = app(list(arguments), prog_name="mien", standalone_mode=False)
     except MienError as error:
         _show_traceback(debug)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from mien.errors import ModelError, UsageError
+from mien.errors import InputError, ModelError, UsageError
 from mien.models.catalogue import catalogue, model_bytes, model_path
 from mien_streamer.cli.app import models_app
 from mien_streamer.cli.console import say, say_error, say_json, stdout
@@ -67,7 +67,11 @@ def add(
     """Bring in a generator: read without running anything in it, kept as safetensors."""
     if name in catalogue():
         raise UsageError(f"{name!r} is a network that ships", "choose another name")
-    model = model_library().add(name, file, licence=licence, replace=force)
+    try:
+        model = model_library().add(name, file, licence=licence, replace=force)
+    except ModelError as error:
+        # What was handed in is at fault, not what this machine has.
+        raise InputError(error.what, error.hint) from error
     if json:
         say_json(asdict(model))
         return

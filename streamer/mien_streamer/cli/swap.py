@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from mien.errors import UsageError
 from mien_streamer.cli import options
 from mien_streamer.cli.app import app
 from mien_streamer.cli.casting import cast_of, single_persona
@@ -17,6 +18,7 @@ from mien_streamer.cli.show_run import Wishes, play_file
 from mien_streamer.cli.values import parse_geometry
 from mien_streamer.geometry import with_geometry
 from mien_streamer.sources import ImageSource, open_source
+from mien_streamer.sources.images import IMAGE_SUFFIXES
 
 
 @app.command(
@@ -73,18 +75,24 @@ def swap(
         max_faces=max_faces,
         threads=threads,
     )
+    cast = cast_of(persona or [])
+    one = single_persona(persona or []) if cast is None else ""
     opened = open_source(source, fps=fps)
     names = [path.name for path in opened.paths] if isinstance(opened, ImageSource) else []
     try:
+        if opened.info.frame_count != 1 and _is_one_picture(output):
+            raise UsageError(
+                f"{source} holds more than one picture, {output.name} only one",
+                "write to a video (.mp4) or to a folder",
+            )
         geometry = parse_geometry(opened.info, mirror=mirror, crop=crop, size=size, fps=fps)
         opened = with_geometry(opened, geometry)
         with ReportFile(report) as report_file:
-            cast = cast_of(persona or [])
             if cast is not None:
                 run = play_file(opened, cast, output, config, Wishes(swapper=swapper))
                 report_file.write(build_report(run.stats, settings))
                 return run.tell(output)
-            worn = find_persona(single_persona(persona or []), face)
+            worn = find_persona(one, face)
             run = swap_file(
                 opened,
                 worn,
@@ -98,3 +106,7 @@ def swap(
     finally:
         opened.close()
     return run.tell(output)
+
+
+def _is_one_picture(output: Path) -> bool:
+    return output.suffix.lower() in IMAGE_SUFFIXES and not output.is_dir()

@@ -53,6 +53,8 @@ def read_statement(path: Path) -> Statement | None:
                 return find_in_image(start + stream.read())
     except FileNotFoundError as error:
         raise MediaError(f"no such file: {path}", "check the path") from error
+    except IsADirectoryError as error:
+        raise MediaError(f"{path} is a folder", "name one file in it") from error
     except OSError as error:
         raise MediaError(
             f"cannot read {path}: {error.strerror or error}", "check the path and its permissions"
