@@ -191,7 +191,7 @@ def _may_be_a_sink(spec: str) -> bool:
     return (
         spec in ("window", "null", WEBRTC)
         or spec.partition(":")[0] in ("virtualcam", "file")
-        or bool(path.suffix or path.parent.name or path.is_dir())
+        or bool(spec and (path.suffix or path.parent.name or path.is_dir()))
     )
 
 
