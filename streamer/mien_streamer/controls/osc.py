@@ -13,16 +13,10 @@ import socket
 import threading
 from collections.abc import Callable, Sequence
 
-from mien.errors import DeviceError, MissingError, UsageError
+from mien.errors import DeviceError, UsageError
 from mien.shows import Event, ShowPlayer
 from mien.shows.follow import FollowedClock
-
-try:
-    from pythonosc.osc_message import OscMessage
-    from pythonosc.osc_message_builder import OscMessageBuilder
-    from pythonosc.osc_packet import OscPacket
-except ImportError as error:
-    raise MissingError(f"OSC needs a library: {error}", "pip install 'mien[shows]'") from error
+from mien_streamer.controls import osc_message
 
 logger = logging.getLogger(__name__)
 
@@ -101,17 +95,15 @@ class OscControl:
             self.heard += 1
             try:
                 self._take(datagram)
-            except Exception as error:
-                # The library answers hostile bytes with exceptions of every kind.
+            except (ValueError, OverflowError) as error:
                 self.malformed += 1
                 logger.debug("no OSC: %s", error)
 
     def _take(self, datagram: bytes) -> None:
-        if datagram[:1] == b"/":
-            self._message(OscMessage(datagram) if self._is_wanted(datagram) else None)
+        if datagram[:1] == b"/" and not self._is_wanted(datagram):
             return
-        for timed in OscPacket(datagram).messages:
-            self._message(timed.message)
+        for address, arguments in osc_message.read(datagram):
+            self._message(address, arguments)
 
     def _is_wanted(self, datagram: bytes) -> bool:
         if self._listener is not None:
@@ -120,19 +112,16 @@ class OscControl:
         known = self._player is not None and self._player.wants("osc", address)
         return known or address in _COMMANDS
 
-    def _message(self, message: OscMessage | None) -> None:
-        if message is None:
-            return
-        arguments = list(message.params)
+    def _message(self, address: str, arguments: list[object]) -> None:
         if self._listener is not None:
-            self._listener(message.address, arguments)
+            self._listener(address, arguments)
         player = self._player
         if player is None:
             return
-        if message.address in _COMMANDS:
-            self._command(player, message.address, arguments)
+        if address in _COMMANDS:
+            self._command(player, address, arguments)
         elif _is_press(arguments):
-            player.trigger("osc", message.address)
+            player.trigger("osc", address)
 
     def _command(self, player: ShowPlayer, address: str, arguments: list[object]) -> None:
         first = arguments[0] if arguments else None
@@ -185,10 +174,7 @@ class OscFeedback:
                 self._send("/mien/face", cue.performer or "all", face)
 
     def _send(self, address: str, *words: str) -> None:
-        message = OscMessageBuilder(address)
-        for word in words:
-            message.add_arg(word, "s")
         try:
-            self._socket.sendto(message.build().dgram, self._to)
+            self._socket.sendto(osc_message.write(address, words), self._to)
         except OSError as error:
             logger.debug("OSC feedback: %s", error)
