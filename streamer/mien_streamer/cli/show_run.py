@@ -132,7 +132,8 @@ def _sounding(source: Source, audio: Path | None, start_s: float, cleaning: Exit
         cleaning.callback(os.unlink, audio)
     if audio is not None:
         info = with_audio(info, audio)
-    return source if info is source.info else SkippingSource(source, start_s, info)
+    unchanged = info is source.info and start_s <= 0.0
+    return source if unchanged else SkippingSource(source, start_s, info)
 
 
 def _open_sink(output: Path, source: Source, statement: Statement, config: PipelineConfig) -> Sink:
