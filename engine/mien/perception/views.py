@@ -48,7 +48,7 @@ def shape_change(before: F32Array, after: F32Array) -> float:
     indices = _stable_points()
     a = before[indices, 0] + 1j * before[indices, 1]
     b = after[indices, 0] + 1j * after[indices, 1]
-    a, b = a - a.mean(), b - b.mean()
+    a, b = a - a.sum() / len(a), b - b.sum() / len(b)
     spread = float(np.vdot(a, a).real)
     if spread < 1e-9:
         return 0.0

@@ -33,6 +33,18 @@ MIEN_HD void sample_point(const View<const uint8_t>& frame, float x, float y, in
     }
     const int32_t cx = round_to_int(x), cy = round_to_int(y);
     int32_t sum[3] = {0, 0, 0};
+    const float count = static_cast<float>((2 * radius + 1) * (2 * radius + 1));
+    if (cx >= radius && cy >= radius && cx + radius < frame.width && cy + radius < frame.height) {
+        // Most squares lie inside: no pixel's place needs to be looked at.
+        for (int32_t dy = -radius; dy <= radius; ++dy) {
+            const uint8_t* p = frame.row(cy + dy) + 3 * static_cast<std::ptrdiff_t>(cx - radius);
+            for (const uint8_t* end = p + 3 * (2 * radius + 1); p != end; p += 3) {
+                for (int c = 0; c < 3; ++c) sum[c] += p[c];
+            }
+        }
+        for (int c = 0; c < 3; ++c) bgr[c] = static_cast<float>(sum[c]) / count;
+        return;
+    }
     for (int32_t dy = -radius; dy <= radius; ++dy) {
         const uint8_t* row = frame.row(clamp_to(cy + dy, 0, frame.height - 1));
         for (int32_t dx = -radius; dx <= radius; ++dx) {
@@ -40,7 +52,6 @@ MIEN_HD void sample_point(const View<const uint8_t>& frame, float x, float y, in
             for (int c = 0; c < 3; ++c) sum[c] += p[c];
         }
     }
-    const float count = static_cast<float>((2 * radius + 1) * (2 * radius + 1));
     for (int c = 0; c < 3; ++c) bgr[c] = static_cast<float>(sum[c]) / count;
 }
 

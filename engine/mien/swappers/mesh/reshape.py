@@ -54,10 +54,37 @@ def _mouth_share() -> F32Array:
     return share[:, None]
 
 
+@cache
+def _lips() -> IndexArray:
+    return np.array(OUTER_LIPS)
+
+
+@cache
+def _lids() -> tuple[IndexArray, IndexArray]:
+    """Upper and lower lids of both eyes, the right eye's first."""
+    (right_upper, right_lower), (left_upper, left_lower) = _lid_pairs()
+    return np.r_[right_upper, left_upper], np.r_[right_lower, left_lower]
+
+
+def _lengths(offsets: F32Array) -> F32Array:
+    """(N,) of (N, 3); a third of the time of ``np.linalg.norm`` on a few points."""
+    squared = offsets * offsets
+    lengths: F32Array = np.sqrt(squared[:, 0] + squared[:, 1] + squared[:, 2])
+    return lengths
+
+
+def _lid_gaps(shape: F32Array) -> tuple[float, float]:
+    """Summed gaps of right and left eye."""
+    upper, lower = _lids()
+    gaps = _lengths(shape[upper] - shape[lower])
+    half = len(gaps) // 2
+    return float(gaps[:half].sum()), float(gaps[half:].sum())
+
+
 def mouth_motion(shape: F32Array, neutral: F32Array) -> float:
     """Mean distance of the lips from where they rest, centimetres."""
-    lips = list(OUTER_LIPS)
-    return float(np.linalg.norm(shape[lips] - neutral[lips], axis=1).mean())
+    lips = _lips()
+    return float(_lengths(shape[lips] - neutral[lips]).sum()) / len(lips)
 
 
 def _narrow_gap(
@@ -75,12 +102,8 @@ def lid_opening(shape: F32Array, neutral: F32Array) -> tuple[float, float]:
         shape: (468, 3) float32, canonical centimetres, with expression.
         neutral: (468, 3) float32, the same face at rest.
     """
-    right, left = (
-        float(np.linalg.norm(shape[upper] - shape[lower], axis=1).sum())
-        / max(float(np.linalg.norm(neutral[upper] - neutral[lower], axis=1).sum()), 1e-3)
-        for upper, lower in _lid_pairs()
-    )
-    return min(right, 1.0), min(left, 1.0)
+    (right, left), (right_rest, left_rest) = _lid_gaps(shape), _lid_gaps(neutral)
+    return min(right / max(right_rest, 1e-3), 1.0), min(left / max(left_rest, 1e-3), 1.0)
 
 
 def shape_offset(
