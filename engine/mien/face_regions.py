@@ -188,7 +188,7 @@ def _cover_triangles(size: int) -> tuple[I32Array, F32Array, npt.NDArray[np.bool
         a, b, c = mesh.uv[corners] * size - 0.5
         low = np.maximum(np.floor(np.min([a, b, c], axis=0)).astype(int), 0)
         high = np.minimum(np.ceil(np.max([a, b, c], axis=0)).astype(int) + 1, size)
-        x, y = np.meshgrid(np.arange(low[0], high[0]), np.arange(low[1], high[1]))
+        x, y = np.arange(low[0], high[0])[None], np.arange(low[1], high[1])[:, None]
         area = (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
         beta = ((x - a[0]) * (c[1] - a[1]) - (y - a[1]) * (c[0] - a[0])) / area
         gamma = ((b[0] - a[0]) * (y - a[1]) - (b[1] - a[1]) * (x - a[0])) / area
