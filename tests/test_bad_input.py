@@ -535,6 +535,13 @@ def test_unusual_clips_are_swapped(case: str, bench: Bench, mien: Mien) -> None:
     assert_nothing_lost(bench)
 
 
+@pytest.mark.usefixtures("quick")
+def test_what_was_done_to_an_odd_clip_is_one_note(bench: Bench, mien: Mien) -> None:
+    result = mien("swap", hdr(bench), "-p", PERSONA, "-o", bench.output)
+    [note] = [line for line in result.err.splitlines() if "HDR" in line]
+    assert note.startswith("note: ")
+
+
 # A camera that is pulled out, and options that cannot be meant.
 
 

@@ -11,7 +11,7 @@ import typer
 from rich.logging import RichHandler
 
 from mien.errors import MienError
-from mien_streamer.cli.console import say_error, stderr
+from mien_streamer.cli.console import say_error, say_warning, stderr
 from mien_streamer.opencv_log import INFO, SILENT, set_opencv_log_level
 
 EXIT_FAILED = 1
@@ -66,8 +66,15 @@ def run(arguments: Sequence[str]) -> int:
     return code if isinstance(code, int) else 0
 
 
+class _Notes(logging.Handler):
+    """What the packages warn about, in the words and place of the command line's own notes."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        say_warning(" ".join(self.format(record).split()))
+
+
 def _configure_logging(debug: bool) -> None:
-    handler = RichHandler(console=stderr, show_path=debug, show_time=debug, markup=False)
+    handler = RichHandler(console=stderr, show_time=True, markup=False) if debug else _Notes()
     logging.basicConfig(
         level=logging.DEBUG if debug else logging.WARNING,
         format="%(name)s: %(message)s" if debug else "%(message)s",
