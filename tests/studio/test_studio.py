@@ -209,7 +209,9 @@ def form(name: str = "kim", *photos: bytes, **fields: str) -> aiohttp.FormData:
     for key, value in values.items():
         data.add_field(key, value)
     for photo in photos:
-        data.add_field("photo", io.BytesIO(photo), filename="../../x.jpg", content_type="image/jpeg")
+        data.add_field(
+            "photo", io.BytesIO(photo), filename="../../x.jpg", content_type="image/jpeg"
+        )
     return data
 
 
