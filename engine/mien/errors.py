@@ -11,6 +11,7 @@
     |  `- ShowError               a show file does not check out
     |- MissingError           4   something this machine lacks
     |  |- DeviceError             a camera, GPU, virtual camera or MIDI port
+    |  |  `- GpuLostError            the GPU failed in the middle and cannot be used again
     |  `- ModelError              a model file is missing, corrupt or does not fit
     `- OutputError            1   the result cannot be written
 
@@ -72,6 +73,10 @@ class MissingError(MienError):
 
 class DeviceError(MissingError):
     """A camera, GPU, virtual camera or MIDI port is missing or failed."""
+
+
+class GpuLostError(DeviceError):
+    """The GPU failed in the middle; nothing on it can be used again."""
 
 
 class ModelError(MissingError):

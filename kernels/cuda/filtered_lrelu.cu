@@ -4,6 +4,7 @@
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 
+#include "launch.cuh"
 #include "mien/filtered_lrelu_tile.hpp"
 
 namespace {
@@ -17,7 +18,7 @@ struct CudaBlock {
 template <typename Storage, typename T>
 __device__ __forceinline__ void run(const mien::FilteredLreluCall<Storage, T>& call,
                                     const mien::FilteredLreluTile& tile) {
-    extern __shared__ __align__(16) unsigned char memory[];
+    MIEN_DYNAMIC_SHARED(memory);
     const std::int64_t planes = std::int64_t(call.shape.batch) * call.shape.channels;
     for (std::int64_t plane = blockIdx.z; plane < planes; plane += gridDim.z) {
         mien::filtered_lrelu_tile(call, tile, plane, static_cast<int>(blockIdx.y),

@@ -16,6 +16,16 @@ _CAPTURE_THREAD_LOCAL = 1  # other threads' CUDA calls do not break the capture
 _EVENT_NO_TIMING = 2
 
 
+class _UpdateResult(ctypes.Structure):
+    """CUgraphExecUpdateResultInfo; result 0 is success."""
+
+    _fields_ = (
+        ("result", ctypes.c_int),
+        ("node", ctypes.c_void_p),
+        ("from_node", ctypes.c_void_p),
+    )
+
+
 class CudaDriver:
     """Thin calls into libcuda; the calling thread must hold a current context.
 
@@ -59,6 +69,17 @@ class CudaDriver:
         finally:
             self.discard(graph)
         return executable.value or 0
+
+    def update(self, executable: int, graph: int) -> bool:
+        """Gives a launchable graph the arguments of a recording of the same work (CUDA 12).
+
+        False where the work is another: then a new one must be made.
+        """
+        info = _UpdateResult()
+        status = self._library.cuGraphExecUpdate_v2(
+            ctypes.c_void_p(executable), ctypes.c_void_p(graph), ctypes.byref(info)
+        )
+        return bool(status == 0 and info.result == 0)
 
     def discard(self, graph: int) -> None:
         """Frees a recording."""

@@ -1,0 +1,36 @@
+"""Kernels on NVIDIA GPUs: the same per-pixel maths as :mod:`mien._kernels`, through PyCUDA.
+
+Importing this package imports neither PyCUDA nor the driver; opening a :class:`Gpu` does.
+"""
+
+from mien.gpu.choice import Placement, parse_device, place
+from mien.gpu.driver import Gpu, require_pycuda
+from mien.gpu.graph import FrameGraph
+from mien.gpu.images import KernelLibrary, Places, compiled_sources, usual_places
+from mien.gpu.kernels import GpuKernels
+from mien.gpu.memory import DeviceArray, DevicePool, PinnedRing, device_array
+from mien.gpu.rasteriser import FallingBack, GpuRasteriser, Rasteriser
+from mien.gpu.transfers import Bundle, Transfers
+
+__all__ = [
+    "Bundle",
+    "DeviceArray",
+    "DevicePool",
+    "FallingBack",
+    "FrameGraph",
+    "Gpu",
+    "GpuKernels",
+    "GpuRasteriser",
+    "KernelLibrary",
+    "PinnedRing",
+    "Placement",
+    "Places",
+    "Rasteriser",
+    "Transfers",
+    "compiled_sources",
+    "device_array",
+    "parse_device",
+    "place",
+    "require_pycuda",
+    "usual_places",
+]

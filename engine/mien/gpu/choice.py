@@ -1,0 +1,161 @@
+"""Where the work of a run goes, and why."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from mien import _kernels
+from mien.errors import DeviceError, UsageError
+from mien.face_mesh import face_mesh
+from mien.gpu.driver import Gpu
+from mien.gpu.rasteriser import FallingBack, GpuRasteriser, Rasteriser
+
+logger = logging.getLogger(__name__)
+
+_RACE_RUNS = 15
+_RACE_SIZE = (420, 400)  # a face in front of a 720p camera
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """What runs where.
+
+    Attributes:
+        draw: draws faces; has ``close`` where it holds a GPU.
+        device: ``cpu`` or ``cuda:0 (NAME)``.
+        reason: why there.
+    """
+
+    draw: Rasteriser
+    device: str
+    reason: str
+
+    def lines(self) -> list[str]:
+        """For people: one line a part of the work."""
+        return [
+            "detection and landmarks: CPU (ONNX Runtime)",
+            f"drawing the face: {'CPU' if self.device == 'cpu' else self.device}; {self.reason}",
+            "softening, blending and marks: CPU",
+        ]
+
+    def close(self) -> None:
+        """Lets go of the GPU, if there is one."""
+        close: Callable[[], None] | None = getattr(self.draw, "close", None)
+        if close is not None:
+            close()
+
+
+def parse_device(text: str) -> str:
+    """``auto``, ``cpu`` or ``cuda:N``; ``cuda`` is ``cuda:0``.
+
+    Raises:
+        UsageError: anything else.
+    """
+    if text in ("auto", "cpu"):
+        return text
+    match = re.fullmatch(r"cuda(?::(\d{1,3}))?", text)
+    if match is None:
+        raise UsageError(f"there is no device {text!r}", "use auto, cpu or cuda:0")
+    return f"cuda:{int(match.group(1) or 0)}"
+
+
+def place(device: str, open_gpu: Callable[[int], Gpu] = Gpu) -> Placement:
+    """Decides what runs where.
+
+    ``auto`` takes the first GPU if it draws the very same picture as the CPU, and does so sooner,
+    copies included: both are tried on a face. ``cuda:N`` must only draw the same picture.
+
+    Raises:
+        UsageError: no such device is known.
+        DeviceError: the GPU that was asked for cannot be used.
+    """
+    wanted = parse_device(device)
+    if wanted == "cpu":
+        return Placement(draw=_kernels.raster_face, device="cpu", reason="asked for")
+    index = 0 if wanted == "auto" else int(wanted.partition(":")[2])
+    try:
+        gpu = open_gpu(index)
+    except DeviceError as error:
+        if wanted != "auto":
+            raise
+        return Placement(draw=_kernels.raster_face, device="cpu", reason=error.what)
+    drawn = FallingBack(gpu, GpuRasteriser(gpu), _kernels.raster_face)
+    try:
+        gpu_ms, cpu_ms = _race(drawn)
+    except DeviceError as error:
+        drawn.close()
+        if wanted != "auto":
+            raise
+        return Placement(draw=_kernels.raster_face, device="cpu", reason=error.what)
+    except BaseException:
+        drawn.close()
+        raise
+    race = f"a face took {gpu_ms:.2f} ms there and {cpu_ms:.2f} ms on the CPU"
+    if wanted == "auto" and gpu_ms >= cpu_ms:
+        name = gpu.label
+        drawn.close()
+        return Placement(
+            draw=_kernels.raster_face, device="cpu", reason=f"quicker than {name}: {race}"
+        )
+    reason = f"quicker than the CPU: {race}" if wanted == "auto" else f"asked for; {race}"
+    return Placement(draw=drawn, device=gpu.label, reason=reason)
+
+
+def _race(draw: Rasteriser) -> tuple[float, float]:
+    """Milliseconds for a face by ``draw`` and by the CPU.
+
+    Raises:
+        DeviceError: the pictures differ.
+    """
+    scene, outs = _scene(), []
+    times = []
+    racers: tuple[Any, ...] = (draw, _kernels.raster_face)
+    for one in racers:
+        bgr = np.zeros((*_RACE_SIZE, 3), np.uint8)
+        matte, depth = np.zeros(_RACE_SIZE, np.uint8), np.zeros(_RACE_SIZE, np.float32)
+        spent = []
+        for _ in range(_RACE_RUNS + 2):
+            before = perf_counter()
+            one(*scene, out_bgr=bgr, out_matte=matte, depth=depth)
+            spent.append((perf_counter() - before) * 1e3)
+        times.append(median(spent[2:]))
+        outs.append((bgr, matte))
+    (bgr, matte), (bgr_cpu, matte_cpu) = outs
+    if not (np.array_equal(bgr, bgr_cpu) and np.array_equal(matte, matte_cpu)):
+        raise DeviceError(
+            "the GPU does not draw the same face as the CPU", "report this with mien doctor"
+        )
+    return times[0], times[1]
+
+
+def _scene() -> tuple[Any, ...]:
+    """The canonical face, turned a little, in a picture without meaning."""
+    mesh = face_mesh()
+    height, width = _RACE_SIZE
+    random = np.random.default_rng(0)
+    cos, sin = np.cos(0.3), np.sin(0.3)
+    turned = mesh.vertices @ np.array([[cos, 0, -sin], [0, 1, 0], [sin, 0, cos]])
+    scale = height / 22.0
+    place = np.stack(
+        [turned[:, 0] * scale + width / 2, height / 2 - turned[:, 1] * scale, -turned[:, 2]], 1
+    ).astype(np.float32)
+    texture = random.integers(0, 256, (256, 256, 4), np.uint8)
+    aux = random.integers(0, 256, (256, 256), np.uint8)
+    count = len(place)
+    lists = [
+        np.ascontiguousarray(place[:, :2]),
+        random.uniform(0.8, 1.2, (count, 3)).astype(np.float32),
+        random.uniform(-9, 9, (count, 3)).astype(np.float32),
+    ]
+    for constant in (texture, aux):
+        constant.flags.writeable = False
+    frame = random.integers(0, 256, (height, width, 3), np.uint8)
+    return (texture, aux, mesh.uv, place, *lists, mesh.triangles, frame, 0, 0)
