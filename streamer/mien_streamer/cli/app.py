@@ -78,8 +78,13 @@ _COMMANDS = (
     "mien_streamer.cli.doctor",
     "mien_streamer.cli.models",
     "mien_streamer.cli.build",
+    "mien_streamer.cli.train",
 )
-_PLUGINS = ("mien_benchmarks.commands", "mien_benchmarks.generator_command")
+_PLUGINS = (
+    "mien_benchmarks.commands",
+    "mien_benchmarks.generator_command",
+    "mien_benchmarks.latency_command",
+)
 
 for _name in _COMMANDS:
     importlib.import_module(_name)
