@@ -12,6 +12,7 @@ from mien.errors import MienError
 from mien.marking.metadata import Statement
 from mien.personas.persona import Persona
 from mien.pipeline import Pipeline
+from mien.shows import ShowPlayer
 from mien_streamer.cli.setup import find_persona, open_library
 from mien_streamer.controls.hotkeys import Action
 from mien_streamer.controls.keyboard import ShowKeys
@@ -109,11 +110,13 @@ class Door:
         statement: for files.
         listener: what turns a window's actions into deeds, given the event that ends the run.
         on_key: takes a window's keys before that; True for those it took.
+        player: of the show, if one is on.
     """
 
     statement: Statement
     listener: Callable[[threading.Event], Callable[[Action], None]]
     on_key: Callable[[str], bool]
+    player: ShowPlayer | None = None
 
     @classmethod
     def of_persona(cls, pipeline: Pipeline, persona: Persona, config: PipelineConfig) -> Door:
@@ -133,4 +136,4 @@ class Door:
             hands = ShowDoor(pipeline, stop, likeness=config.mesh.likeness)
             return lambda action: None if keys.act(action) else hands.act(action)
 
-        return cls(session.statement(find_persona), listener, keys.press)
+        return cls(session.statement(find_persona), listener, keys.press, session.player)

@@ -14,13 +14,17 @@ import platformdirs
 import typer
 
 from mien.errors import UsageError
+from mien.personas.persona import Persona
 from mien.pipeline import Pipeline
+from mien.shows import Show, load_show
 from mien_streamer import webrtc
 from mien_streamer.cli import options, server_options
 from mien_streamer.cli.app import app
 from mien_streamer.cli.console import say
+from mien_streamer.cli.live_stage import Ports, on_stage
 from mien_streamer.cli.report import cpu_name, usable_cores
 from mien_streamer.cli.setup import find_performer, find_persona, open_library
+from mien_streamer.cli.show_run import config_for
 from mien_streamer.cli.stopping import stop_on_interrupt
 from mien_streamer.sources import Source, open_source
 
@@ -40,6 +44,11 @@ def studio(
     persona: Annotated[
         str, typer.Option("--persona", "-p", metavar="PERSONA", help="Who is on stage at first.")
     ] = "ada",
+    show: options.ShowOption = None,
+    osc: options.OscOption = None,
+    osc_out: options.OscOutOption = None,
+    midi: options.MidiOption = None,
+    midi_out: options.MidiOutOption = None,
     source: Annotated[
         list[str] | None,
         typer.Option(
@@ -78,6 +87,7 @@ def studio(
     """
     webrtc.require()
     from mien_streamer.studio.gallery import Gallery
+    from mien_streamer.studio.show_part import hook_show
     from mien_streamer.studio.studio import Studio
     from mien_streamer.webrtc.peers import PeerLimits
     from mien_streamer.webrtc.server import ServerConfig
@@ -100,7 +110,10 @@ def studio(
         key=key,
         limits=PeerLimits(viewers=viewers, ice_servers=tuple(ice_server or ())),
     )
-    first = find_persona(persona)
+    who = load_show(show) if show is not None else find_persona(persona)
+    if isinstance(who, Show):
+        config = config_for(who, config)
+    ports = Ports(osc=osc, osc_out=osc_out, midi=midi, midi_out=midi_out)
     folder = recordings or Path(platformdirs.user_videos_dir()) / "mien"
     with Pipeline.create(config, swapper) as pipeline:
         if performer is not None:
@@ -109,8 +122,16 @@ def studio(
         def set_up(inlet: Inlet) -> StageConfig:
             return _stage_config(inlet, source, folder, guard.value, likeness, swapper)
 
-        with Studio(server, pipeline, Gallery(open_library()), set_up) as running:
-            running.stage.wear_this(first)
+        with (
+            Studio(server, pipeline, Gallery(open_library()), set_up) as running,
+            on_stage(pipeline, who, config, ports) as door,
+        ):
+            if isinstance(who, Persona):
+                running.stage.wear_this(who)
+            if door.player is not None:
+                hook_show(
+                    running, door.player, set_bare=pipeline.set_bare, statement=door.statement
+                )
             say(f"the studio is open: {running.url}")
             say(f"OBS by WHIP: {running.server.url}/whip, Browser Source: {_player(running.url)}")
             if open_browser:

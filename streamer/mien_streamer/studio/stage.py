@@ -113,6 +113,8 @@ class Stage:
     Attributes:
         measures: rates and times.
         show_part: what the show runner wants in the state, or None without one.
+        statement: what recordings say instead of naming the persona picked.
+        set_bare: how pass-through is switched while a show is on, or None without one.
     """
 
     def __init__(
@@ -123,6 +125,8 @@ class Stage:
         self.config = config
         self.measures = Measures()
         self.show_part: Callable[[], dict[str, Any] | None] = lambda: None
+        self.statement: Statement | None = None
+        self.set_bare: Callable[[bool], None] | None = None
         self._pipeline = pipeline
         self._inlet = inlet
         self._outlets = outlets
@@ -159,6 +163,10 @@ class Stage:
         Raises:
             UsageError: there is no persona to go back to.
         """
+        if self.set_bare is not None:
+            self._wishes.pass_through = on
+            self.set_bare(on)
+            return
         with self._lock:
             persona = self._wishes.persona
             if not on and persona is None:
@@ -201,7 +209,9 @@ class Stage:
             if on and running is not None and not running.problem:
                 return
             tags: dict[str, str] = {}
-            if on and self._wishes.persona is not None:
+            if on and self.statement is not None:
+                tags = dict(self.statement.container_tags())
+            elif on and self._wishes.persona is not None:
                 tags = dict(Statement.about(self._wishes.persona).container_tags())
             self._wishes.recording = Recording(self.config.recordings, tags) if on else None
             self._wishes.recording_problem = ""
