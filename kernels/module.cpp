@@ -21,7 +21,7 @@ void bind_raster_face(const ConstArray& texture, const ConstArray& aux, const Co
                       const ConstArray& vertices, const ConstArray& source_xy,
                       const ConstArray& gain, const ConstArray& offset, const ConstArray& triangles,
                       const ConstArray& frame, int left, int top, const Array& out_bgr,
-                      const Array& out_matte, const Array& depth, int threads) {
+                      const Array& out_matte, const Array& depth, int threads, int level) {
     check_array<uint8_t>(texture, "texture", {kAny, kAny, 4});
     const View<const uint8_t> texture_view = view_of<uint8_t>(texture);
     check_filled(texture_view, "texture");
@@ -69,7 +69,7 @@ void bind_raster_face(const ConstArray& texture, const ConstArray& aux, const Co
     const View<uint8_t> matte = view_of<uint8_t>(out_matte);
     const View<float> depth_view = view_of<float>(depth);
     nb::gil_scoped_release release;
-    raster_face(mesh, pictures, faces, out, matte, depth_view, threads);
+    raster_face(mesh, pictures, faces, out, matte, depth_view, threads, level);
 }
 
 void bind_blend(const Array& frame, int left, int top, const ConstArray& bgr,
@@ -231,7 +231,7 @@ NB_MODULE(_kernels, m) {
     m.def(
         "raster_face", &mien::bind_raster_face, "texture"_a, "aux"_a, "uv"_a, "vertices"_a,
         "source_xy"_a, "gain"_a, "offset"_a, "triangles"_a, "frame"_a, "left"_a, "top"_a,
-        "out_bgr"_a, "out_matte"_a, "depth"_a, "threads"_a = 1,
+        "out_bgr"_a, "out_matte"_a, "depth"_a, "threads"_a = 1, "level"_a = 3,
         nb::sig(
             "def raster_face(texture: numpy.typing.NDArray[numpy.uint8], aux: "
             "numpy.typing.NDArray[numpy.uint8], uv: numpy.typing.NDArray[numpy.float32], vertices: "
@@ -241,7 +241,7 @@ NB_MODULE(_kernels, m) {
             "frame: numpy.typing.NDArray[numpy.uint8], left: int, top: int, "
             "out_bgr: numpy.typing.NDArray[numpy.uint8], out_matte: "
             "numpy.typing.NDArray[numpy.uint8], depth: numpy.typing.NDArray[numpy.float32], "
-            "threads: int = 1) -> None"),
+            "threads: int = 1, level: int = 3) -> None"),
         R"(Draws a textured face into a patch of the frame.
 
 Each covered pixel is ``texture(uv) * gain + offset``, mixed with ``frame(source_xy)``
@@ -265,6 +265,7 @@ Args:
     out_matte: (h, w) uint8, written.
     depth: (h, w) float32, written; 3e38 where nothing is drawn.
     threads: most threads to use.
+    level: highest x86-64 version to use: 3 (AVX2) or 0 (the build's own); same pixels.
 
 Raises:
     TypeError: an array of the wrong type.

@@ -9,7 +9,7 @@ import numpy.typing
 from numpy.typing import NDArray
 
 
-def raster_face(texture: numpy.typing.NDArray[numpy.uint8], aux: numpy.typing.NDArray[numpy.uint8], uv: numpy.typing.NDArray[numpy.float32], vertices: numpy.typing.NDArray[numpy.float32], source_xy: numpy.typing.NDArray[numpy.float32], gain: numpy.typing.NDArray[numpy.float32], offset: numpy.typing.NDArray[numpy.float32], triangles: numpy.typing.NDArray[numpy.int32], frame: numpy.typing.NDArray[numpy.uint8], left: int, top: int, out_bgr: numpy.typing.NDArray[numpy.uint8], out_matte: numpy.typing.NDArray[numpy.uint8], depth: numpy.typing.NDArray[numpy.float32], threads: int = 1) -> None:
+def raster_face(texture: numpy.typing.NDArray[numpy.uint8], aux: numpy.typing.NDArray[numpy.uint8], uv: numpy.typing.NDArray[numpy.float32], vertices: numpy.typing.NDArray[numpy.float32], source_xy: numpy.typing.NDArray[numpy.float32], gain: numpy.typing.NDArray[numpy.float32], offset: numpy.typing.NDArray[numpy.float32], triangles: numpy.typing.NDArray[numpy.int32], frame: numpy.typing.NDArray[numpy.uint8], left: int, top: int, out_bgr: numpy.typing.NDArray[numpy.uint8], out_matte: numpy.typing.NDArray[numpy.uint8], depth: numpy.typing.NDArray[numpy.float32], threads: int = 1, level: int = 3) -> None:
     """
     Draws a textured face into a patch of the frame.
 
@@ -34,6 +34,7 @@ def raster_face(texture: numpy.typing.NDArray[numpy.uint8], aux: numpy.typing.ND
         out_matte: (h, w) uint8, written.
         depth: (h, w) float32, written; 3e38 where nothing is drawn.
         threads: most threads to use.
+        level: highest x86-64 version to use: 3 (AVX2) or 0 (the build's own); same pixels.
 
     Raises:
         TypeError: an array of the wrong type.

@@ -18,7 +18,8 @@ struct YuvPlanes {
 };
 
 void raster_face(const FaceMesh& mesh, const FacePictures& pictures, View<const int32_t> triangles,
-                 View<uint8_t> out_bgr, View<uint8_t> out_matte, View<float> depth, int threads);
+                 View<uint8_t> out_bgr, View<uint8_t> out_matte, View<float> depth, int threads,
+                 int level);
 
 void blend(View<uint8_t> frame, int32_t left, int32_t top, View<const uint8_t> bgr,
            View<const uint8_t> matte, int threads);

@@ -4,6 +4,7 @@
 
 #include "kernels.hpp"
 #include "parallel.hpp"
+#include "raster_row.hpp"
 
 namespace mien {
 namespace {
@@ -41,8 +42,9 @@ struct Crossing {
 class Band {
  public:
     Band(const FacePictures& pictures, View<uint8_t> bgr, View<uint8_t> matte, View<float> depth,
-         int32_t first, int32_t last)
-        : pictures_(pictures),
+         int32_t first, int32_t last, bool wide)
+        : wide_(wide),
+          pictures_(pictures),
           limits_(pictures.limits()),
           bgr_(bgr),
           matte_(matte),
@@ -99,17 +101,15 @@ class Band {
 
     void draw_row(const Triangle& t, int32_t y, int32_t from, int32_t to) const {
         const TriangleRow row = triangle_row(t, y);
-        float* depth = depth_.row(y);
-        uint8_t* bgr = bgr_.row(y) + 3 * static_cast<std::ptrdiff_t>(from);
-        uint8_t* matte = matte_.row(y);
-        for (int32_t x = from; x <= to; ++x, bgr += 3) {
-            const float z = depth_at(t, row, x);
-            if (!(z < depth[x])) continue;
-            depth[x] = z;
-            shade(t, row, pictures_, limits_, x, bgr, matte + x);
-        }
+        const RowTarget out{bgr_.row(y), matte_.row(y), depth_.row(y)};
+#ifdef MIEN_FL_X86_VERSIONS
+        // Eight at once cost as much as two or three one by one.
+        if (wide_ && to - from >= 2) return v3::draw_row(t, row, pictures_, limits_, from, to, out);
+#endif
+        for (int32_t x = from; x <= to; ++x) draw_pixel(t, row, pictures_, limits_, x, out);
     }
 
+    bool wide_;
     FacePictures pictures_;
     Float4 limits_;
     View<uint8_t> bgr_;
@@ -118,12 +118,26 @@ class Band {
     int32_t first_, last_;
 };
 
+bool can_go_wide(const FacePictures& pictures, int level) {
+#ifdef MIEN_FL_X86_VERSIONS
+    __builtin_cpu_init();
+    return level >= 3 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+           __builtin_cpu_supports("bmi2") && v3::takes(pictures);
+#else
+    (void)pictures;
+    (void)level;
+    return false;
+#endif
+}
+
 }  // namespace
 
 void raster_face(const FaceMesh& mesh, const FacePictures& pictures, View<const int32_t> triangles,
-                 View<uint8_t> out_bgr, View<uint8_t> out_matte, View<float> depth, int threads) {
+                 View<uint8_t> out_bgr, View<uint8_t> out_matte, View<float> depth, int threads,
+                 int level) {
+    const bool wide = can_go_wide(pictures, level);
     for_bands(out_bgr.height, threads, 16, [&](int32_t first, int32_t last) {
-        const Band band(pictures, out_bgr, out_matte, depth, first, last);
+        const Band band(pictures, out_bgr, out_matte, depth, first, last, wide);
         band.clear(mesh.left, mesh.top);
         Triangle triangle;
         for (int32_t i = 0; i < triangles.height; ++i) {

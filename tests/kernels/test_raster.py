@@ -205,6 +205,21 @@ def test_threads_change_nothing(threads: int) -> None:
         assert np.array_equal(one, many)
 
 
+@pytest.mark.parametrize(("yaw", "size"), [(0.0, 40.0), (0.7, 90.0), (-1.0, 260.0)])
+@pytest.mark.parametrize("texture", [(2, 2), (7, 5), (64, 61)])
+def test_every_instruction_set_draws_the_same_bits(
+    yaw: float, size: float, texture: tuple[int, int]
+) -> None:
+    random = np.random.default_rng(int(size))
+    values = random_scene(random, yaw, size)
+    pixels = random.integers(0, 256, (*texture, 4))
+    values["texture"] = reference.strided((*texture, 4), np.uint8, 3, pixels)
+    values["aux"] = reference.strided(texture, np.uint8, 1, random.integers(0, 256, texture))
+    plain, wide = (draw({**values, "level": level}, (91, 97)) for level in (0, 3))
+    for one, other in zip(plain, wide, strict=True):
+        assert np.array_equal(one, other)
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     points=st.lists(
