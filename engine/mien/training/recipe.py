@@ -41,8 +41,8 @@ class RefinerRecipe:
     clip: float = 1.0
     seed: int = 8
     tone_match: float = 0.5
-    widths: tuple[int, ...] = (24, 40, 64, 96)
-    depths: tuple[int, ...] = (1, 1, 2, 2)
+    widths: tuple[int, ...] = (16, 32, 64, 96)
+    depths: tuple[int, ...] = (1, 2, 2, 3)
     save_every: int = 100
     score_every: int = 200
     grid_every: int = 400

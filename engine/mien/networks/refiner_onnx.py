@@ -1,0 +1,152 @@
+"""The refiner as one ONNX file, built from its weights without PyTorch.
+
+Weights are stored as FP16 and widened when the session starts; all sums are FP32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+
+from mien.errors import MissingError, ModelError
+from mien.refiner_view import CROP_SIZE, MAP_CHANNELS
+
+INPUT, OUTPUT = "inputs", "outputs"
+_INPUT_CHANNELS = 3 + 3 + 1 + MAP_CHANNELS
+# As in mien.networks.refiner; a test holds both to the same pictures.
+_FOLD, _LEAK, _GATE_BIAS, _BORDER_PX, _REACH = 2, 0.1, 4.0, 8, 0.6
+
+Array = npt.NDArray[np.generic]
+
+
+class _Graph:
+    """Nodes and constants of a graph that grows."""
+
+    def __init__(self) -> None:
+        try:
+            import onnx
+        except ImportError as error:
+            raise MissingError(
+                "the package onnx is missing", "pip install 'mien[train]'"
+            ) from error
+        self._onnx = onnx
+        self.nodes: list[object] = []
+        self.constants: list[object] = []
+        self._count = 0
+
+    def constant(self, value: Array) -> str:
+        name = f"c{len(self.constants)}"
+        self.constants.append(self._onnx.numpy_helper.from_array(np.ascontiguousarray(value), name))
+        return name
+
+    def weight(self, value: Array) -> str:
+        return self.add("Cast", self.constant(value.astype(np.float16)), to=1)
+
+    def add(self, operation: str, *inputs: str, output: str = "", **attributes: Any) -> str:
+        self._count += 1
+        name = output or f"v{self._count}"
+        self.nodes.append(self._onnx.helper.make_node(operation, inputs, [name], **attributes))
+        return name
+
+    def conv(self, x: str, weight: Array, bias: Array, stride: int = 1) -> str:
+        pad = weight.shape[2] // 2
+        return self.add(
+            "Conv", x, self.weight(weight), self.weight(bias),
+            pads=[pad] * 4, strides=[stride] * 2, kernel_shape=list(weight.shape[2:]),
+        )  # fmt: skip
+
+    def leaky(self, x: str) -> str:
+        return self.add("LeakyRelu", x, alpha=_LEAK)
+
+
+def export_refiner(weights_path: Path, onnx_path: Path, size: int = CROP_SIZE) -> None:
+    """Writes the ONNX of trained weights.
+
+    Args:
+        weights_path: safetensors that :mod:`mien.training` wrote.
+        onnx_path: where to; takes ``inputs`` (1, 12, size, size) float32 0..1 and gives
+            ``outputs`` (1, 4, size, size) float32, see :class:`mien.networks.refiner.Refiner`.
+        size: side of the crop.
+
+    Raises:
+        ModelError: the weights are not those of a refiner.
+        MissingError: the package ``onnx`` is not installed.
+    """
+    graph = _Graph()
+    try:
+        weights = load_file(weights_path)
+        _build(graph, weights, size)
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise ModelError(
+            f"{weights_path} does not hold a refiner: {error}", "train one, see docs/training.md"
+        ) from error
+    helper, float_type = graph._onnx.helper, graph._onnx.TensorProto.FLOAT
+    inputs = helper.make_tensor_value_info(INPUT, float_type, [1, _INPUT_CHANNELS, size, size])
+    outputs = helper.make_tensor_value_info(OUTPUT, float_type, [1, 4, size, size])
+    made = helper.make_graph(graph.nodes, "refiner", [inputs], [outputs], graph.constants)
+    model = helper.make_model(
+        made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8, producer_name="mien"
+    )
+    graph._onnx.checker.check_model(model, full_check=True)
+    onnx_path.write_bytes(model.SerializeToString())
+
+
+def _build(graph: _Graph, weights: Mapping[str, Array], size: int) -> None:
+    def pair(name: str) -> tuple[Array, Array]:
+        return weights[f"{name}.weight"], weights[f"{name}.bias"]
+
+    def block(x: str, name: str) -> str:
+        inner = graph.leaky(graph.conv(x, *pair(f"{name}.first")))
+        return graph.leaky(graph.add("Add", x, graph.conv(inner, *pair(f"{name}.second"))))
+
+    two, one = (graph.constant(np.array(v, np.float32)) for v in (2.0, 1.0))
+    centred = graph.add("Sub", graph.add("Mul", INPUT, two), one)
+    folded = graph.add("SpaceToDepth", centred, blocksize=_FOLD)
+    stem, bias = pair("stem")
+    x = graph.leaky(graph.conv(folded, _refolded(stem), bias))
+    levels = 1 + sum(name.startswith("down.") and name.endswith(".bias") for name in weights)
+    skips: list[str] = []
+    for level in range(levels):
+        if level:
+            skips.append(x)
+            x = graph.leaky(graph.conv(x, *pair(f"down.{level - 1}"), stride=2))
+        depth = 0
+        while f"inward.{level}.{depth}.first.weight" in weights:
+            x = block(x, f"inward.{level}.{depth}")
+            depth += 1
+    doubled = graph.constant(np.array([1, 1, 2, 2], np.float32))
+    for level in reversed(range(levels - 1)):
+        x = graph.conv(x, *pair(f"up.{level}"))
+        x = graph.add(
+            "Resize", x, "", doubled, mode="nearest",
+            coordinate_transformation_mode="asymmetric", nearest_mode="floor",
+        )  # fmt: skip
+        x = block(graph.add("Add", x, skips[level]), f"outward.{level}")
+    raw = graph.add("DepthToSpace", graph.conv(x, *pair("head")), blocksize=_FOLD, mode="CRD")
+    parts = graph.constant(np.array([3, 1], np.int64))
+    graph.nodes.append(graph._onnx.helper.make_node("Split", [raw, parts], ["rgb", "keep"], axis=1))
+    window = _window(size)
+    residual = graph.add("Mul", graph.add("Tanh", "rgb"), graph.constant(window * _REACH))
+    shift = graph.constant(np.array(_GATE_BIAS, np.float32))
+    shown = graph.add("Sub", one, graph.add("Sigmoid", graph.add("Add", "keep", shift)))
+    gate = graph.add("Sub", one, graph.add("Mul", shown, graph.constant(window)))
+    graph.add("Concat", residual, gate, output=OUTPUT, axis=1)
+
+
+def _refolded(weight: Array) -> Array:
+    """PyTorch's order of folded pixels (channel first) in ONNX's (pixel first)."""
+    out, channels, rows, columns = weight.shape
+    parts = weight.reshape(out, channels // _FOLD**2, _FOLD**2, rows, columns)
+    return np.ascontiguousarray(parts.transpose(0, 2, 1, 3, 4)).reshape(weight.shape)
+
+
+def _window(size: int) -> npt.NDArray[np.float32]:
+    edge = np.arange(size, dtype=np.float32)
+    ramp = np.clip(np.minimum(edge, size - 1 - edge) / _BORDER_PX, 0, 1)
+    return np.asarray((ramp[:, None] * ramp[None, :])[None, None], np.float32)

@@ -1,0 +1,87 @@
+"""``mien train``: train mien's own networks; stops and goes on at any moment."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from mien.errors import MissingError
+from mien_streamer.cli.app import _group, app
+from mien_streamer.cli.console import say
+
+train_app = _group("Train mien's own networks on people who do not exist.")
+app.add_typer(train_app, name="train", rich_help_panel="This machine")
+
+
+@train_app.command(
+    epilog="Example: [bold]mien train refiner shards run --held held --recipe my.toml[/bold]"
+)
+def refiner(
+    shards: Annotated[Path, typer.Argument(metavar="SHARDS", help="Folder of training takes.")],
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT", help="Folder of the run; goes on from what is there.")
+    ],
+    held: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Takes of people never trained on, to score with."),
+    ] = None,
+    recipe: Annotated[
+        Path | None, typer.Option(metavar="TOML", help="How to train; see docs/training.md.")
+    ] = None,
+    until: Annotated[int | None, typer.Option(min=1, help="Stop after this step.")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda, ...; the best there is by default.")
+    ] = None,
+) -> None:
+    """Train the network that mends the mesh swapper's faces. Ctrl-C saves and leaves."""
+    from mien.training.recipe import RefinerRecipe, read_recipe
+
+    wanted = read_recipe(recipe) if recipe is not None else RefinerRecipe()
+    try:
+        from mien.training.refiner_trainer import RefinerTrainer
+    except ImportError as error:
+        raise MissingError(
+            f"training needs a package that is not installed: {error.name}",
+            "pip install 'mien[train]'",
+        ) from error
+    trainer = RefinerTrainer(shards, held, out, wanted, device)
+    stop = False
+
+    def ask_to_stop(_signal: int, _frame: FrameType | None) -> None:
+        nonlocal stop
+        stop = True
+
+    before = {number: signal.signal(number, ask_to_stop) for number in _STOPPING}
+    first = trainer.step
+    try:
+        scores = trainer.train(until, should_stop=lambda: stop)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    say(f"step {trainer.step} (from {first}), {trainer.seconds:.0f} s in all, saved in {out}")
+    if scores:
+        say(
+            f"error relative to the unswapped: mesh {scores['relative_mesh']:.3f}, "
+            f"refined {scores['relative_refined']:.3f}"
+        )
+
+
+@train_app.command()
+def export(
+    weights: Annotated[
+        Path, typer.Argument(metavar="WEIGHTS", help="refiner.safetensors of a run")
+    ],
+    onnx: Annotated[Path, typer.Argument(metavar="ONNX", help="The file to write.")],
+) -> None:
+    """Write a trained refiner as the ONNX file that the refining stage runs."""
+    from mien.networks.refiner_onnx import export_refiner
+
+    export_refiner(weights, onnx)
+    say(f"wrote {onnx} ({onnx.stat().st_size / 1e6:.1f} MB)")
+
+
+_STOPPING = (signal.SIGINT, signal.SIGTERM)
