@@ -69,6 +69,23 @@ def test_a_statement_survives_json() -> None:
         assert Statement.from_json(junk) is None
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 100_000,
+        '{"mien": 5}',
+        '{"mien": {"version": "1"}}',
+        Statement(tool_version="1", persona="\x1b[31mada", consent_sha256="0").to_json(),
+        Statement(tool_version="1", persona="a", consent_sha256="0").to_json().replace('"0"', "[]"),
+        Statement(
+            tool_version="1", persona="a", consent_sha256="0", source_type="digitalCapture"
+        ).to_json(),
+    ],
+)
+def test_other_peoples_words_are_no_statement(text: str) -> None:
+    assert Statement.from_json(text) is None
+
+
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])
 def test_a_statement_is_found_in_the_image_and_the_pixels_stay(suffix: str) -> None:
     statement = Statement.about(make_persona('ad\u00e4 <&> "q"'))

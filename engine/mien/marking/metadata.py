@@ -23,6 +23,7 @@ COMPOSITE_SYNTHETIC = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeS
 """IPTC: a mix of captured and synthetic elements."""
 
 _KEY = "mien"
+_FIELDS = ("version", "persona", "consent_sha256", "digitalSourceType")
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _XMP_JPEG = b"http://ns.adobe.com/xap/1.0/\x00"
 _XMP_PNG = b"XML:com.adobe.xmp\x00\x00\x00\x00\x00"
@@ -75,17 +76,21 @@ class Statement:
 
     @classmethod
     def from_json(cls, text: str) -> Statement | None:
-        """The statement in a text, or None when it holds none."""
+        """The statement in a text, or None when it holds none that mien could have made.
+
+        The text may be anybody's: what is shown to people holds no control characters.
+        """
         try:
             body = json.loads(text)[_KEY]
-            return cls(
-                tool_version=str(body["version"]),
-                persona=str(body["persona"]),
-                consent_sha256=str(body["consent_sha256"]),
-                source_type=str(body["digitalSourceType"]),
-            )
-        except (ValueError, KeyError, TypeError):
+            values = [body[key] for key in _FIELDS]
+        except (ValueError, KeyError, TypeError, RecursionError):
             return None
+        if not all(isinstance(value, str) and value.isprintable() for value in values):
+            return None
+        tool, persona, consent, source_type = values
+        if source_type != COMPOSITE_SYNTHETIC:
+            return None
+        return cls(tool_version=tool, persona=persona, consent_sha256=consent)
 
     def container_tags(self) -> dict[str, str]:
         """Tags for a video container."""
