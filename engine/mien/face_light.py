@@ -100,5 +100,4 @@ class LightFit:
 def mean_skin(colours: F32Array, normals: F32Array) -> F32Array:
     """(3,) float32 BGR: mean colour of the skin that faces the viewer."""
     weights = face_regions().light_weights * facing_weights(normals) + 1e-6
-    mean: F32Array = (weights @ colours) / np.float32(weights.sum())
-    return mean
+    return np.asarray((weights @ colours) / np.float32(weights.sum()), dtype=np.float32)
