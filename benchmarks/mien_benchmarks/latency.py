@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from importlib.resources import as_file, files
 from typing import Any, Literal
 
+import av
+import numpy as np
 from aiohttp import web
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 
@@ -18,7 +20,7 @@ from mien.config import GuardConfig, PipelineConfig
 from mien.errors import MissingError
 from mien.personas.persona import Persona
 from mien.pipeline import Outcome, Pipeline
-from mien.types import Frame
+from mien.types import Frame, U8Array
 from mien_benchmarks.browser import open_page, why_no_browser
 from mien_streamer.loop import RunStats, run_live
 from mien_streamer.webrtc.ends import WebRtcSink, WebRtcSource
@@ -112,6 +114,18 @@ def percentiles(samples: list[float]) -> dict[str, float]:
 def _mean(values: list[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return round(sum(known) / len(known), 2) if known else None
+
+
+def clip_pictures(size: tuple[int, int], count: int = 60) -> list[U8Array]:
+    """The first pictures of the bundled clip, in (width, height)."""
+    with (
+        as_file(files("mien_streamer").joinpath("demo", "driver.mp4")) as clip,
+        av.open(str(clip)) as container,
+    ):
+        return [
+            np.ascontiguousarray(picture.reformat(*size, format="bgr24").to_ndarray(), np.uint8)
+            for _, picture in zip(range(count), container.decode(video=0), strict=False)
+        ]
 
 
 class StockEcho:

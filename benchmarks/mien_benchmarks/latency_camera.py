@@ -8,13 +8,10 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any, ClassVar
 
-import av
-import numpy as np
-
 from mien.pipeline import Outcome, Pipeline
 from mien.types import Frame, U8Array
 from mien_benchmarks.bar_code import paint, read
-from mien_benchmarks.latency import LatencySettings, Way
+from mien_benchmarks.latency import LatencySettings, Way, clip_pictures
 from mien_streamer.loop import run_live
 from mien_streamer.sinks.virtual_camera import VirtualCameraSink
 from mien_streamer.sources.source import ClosingSource, SourceInfo
@@ -80,20 +77,14 @@ class NumberedClip(ClosingSource):
         self._closed.set()
 
 
-def measure_camera(settings: LatencySettings, clip: str) -> dict[str, Any]:
+def measure_camera(settings: LatencySettings) -> dict[str, Any]:
     """Latency from taking a picture to handing it to the virtual camera's driver."""
     import pyvirtualcam
 
     pyvirtualcam.register_backend(_BACKEND, ReadingDriver)
     try:
         ReadingDriver.seen.clear()
-        with av.open(clip) as container:
-            pictures = [
-                np.ascontiguousarray(
-                    picture.reformat(*settings.size, format="bgr24").to_ndarray(), np.uint8
-                )
-                for _, picture in zip(range(60), container.decode(video=0), strict=False)
-            ]
+        pictures = clip_pictures(settings.size)
         return _measure(settings, pictures)
     finally:
         pyvirtualcam.camera.BACKENDS.pop(_BACKEND, None)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json as json_format
 import os
-from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -113,8 +112,7 @@ def _measure(way: str, settings: LatencySettings) -> dict[str, Any]:
         return measuring.measure_peer(settings)
     from mien_benchmarks.latency_camera import measure_camera
 
-    with as_file(files("mien_streamer").joinpath("demo", "driver.mp4")) as clip:
-        return measure_camera(settings, str(clip))
+    return measure_camera(settings)
 
 
 def _show(result: dict[str, Any]) -> None:

@@ -18,6 +18,7 @@ from aiortc import (
 )
 from aiortc.mediastreams import MediaStreamError
 
+from mien.types import U8Array
 from mien_benchmarks.bar_code import paint, read
 from mien_streamer.webrtc.encoding import VideoEncoder, picture_from_bgr
 
@@ -34,11 +35,7 @@ class NumberedTrack(MediaStreamTrack):
 
     def __init__(self, settings: LatencySettings) -> None:
         super().__init__()
-        width, height = settings.size
-        shade = np.linspace(40, 200, width, dtype=np.float32).astype(np.uint8)
-        self._canvas = np.ascontiguousarray(
-            np.broadcast_to(shade[None, :, None], (height, width, 3))
-        )
+        self._pictures = _pictures(settings)
         self._encoder = VideoEncoder(settings.codec)
         self._step_s = 1 / settings.fps
         self._start_s = time.monotonic()
@@ -51,8 +48,9 @@ class NumberedTrack(MediaStreamTrack):
         await asyncio.sleep(max(wait_s, 0.0))
         number = self.number & 0xFFFF
         self.taken[number] = time.monotonic()
-        paint(self._canvas, number)
-        picture = picture_from_bgr(self._canvas)
+        canvas = self._pictures[self.number % len(self._pictures)]
+        paint(canvas, number)
+        picture = picture_from_bgr(canvas)
         picture.pts = round(self.number * 90_000 * self._step_s)
         loop = asyncio.get_running_loop()
         key = self.number % 150 == 0
@@ -63,6 +61,16 @@ class NumberedTrack(MediaStreamTrack):
         packet = packets[0]
         packet.time_base = Fraction(1, 90_000)
         return packet
+
+
+def _pictures(settings: LatencySettings) -> list[U8Array]:
+    from mien_benchmarks.latency import clip_pictures
+
+    if settings.work == "mesh":
+        return clip_pictures(settings.size)
+    width, height = settings.size
+    shade = np.linspace(40, 200, width, dtype=np.float32).astype(np.uint8)
+    return [np.ascontiguousarray(np.broadcast_to(shade[None, :, None], (height, width, 3)))]
 
 
 async def round_trip(url: str, settings: LatencySettings) -> dict[str, Any]:

@@ -80,6 +80,16 @@ def write_camera_clip(path: Path, frames: int = 90) -> None:
         target.mux(stream.encode(None))
 
 
+def first_picture() -> U8Array:
+    """The bundled performer, large enough for a persona."""
+    with (
+        as_file(files("mien_streamer").joinpath("demo", "driver.mp4")) as clip,
+        av.open(str(clip)) as source,
+    ):
+        picture = next(source.decode(video=0))
+        return np.asarray(picture.to_ndarray(format="bgr24"), np.uint8)
+
+
 @contextmanager
 def chromium(folder: Path, *more: str, size: tuple[int, int] = (1440, 900)) -> Iterator[Any]:
     """A page in a browser of its own."""
