@@ -89,6 +89,11 @@ class Gallery:
             MienError: what was given cannot become one; the message is meant for people.
         """
         check_name(name)
+        if not statement.strip() or not given_by.strip():
+            raise PersonaError(
+                "without consent there is no persona",
+                "say who is shown and what they agreed to, in their words",
+            )
         consent = Consent(statement=statement, given_by=given_by, until=until)
         check_consent(consent)
         if any(known["name"].lower() == name.lower() for known in self.list()):
