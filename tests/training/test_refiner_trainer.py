@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 
 from safetensors.torch import load_file  # noqa: E402
 
-from mien.errors import InputError, MediaError  # noqa: E402
+from mien.errors import InputError, MediaError, OutputError  # noqa: E402
 from mien.training.recipe import RefinerRecipe  # noqa: E402
 from mien.training.refiner_batches import Deck  # noqa: E402
 from mien.training.refiner_loss import refiner_loss, region_error  # noqa: E402
@@ -36,8 +37,22 @@ TINY = RefinerRecipe(
 )
 
 
+_open: list[RefinerTrainer] = []
+
+
+@pytest.fixture(autouse=True)
+def _close_all() -> Iterator[None]:
+    yield
+    while _open:
+        _open.pop().close()
+
+
 def _trainer(shards: Path, out: Path, recipe: RefinerRecipe = TINY) -> RefinerTrainer:
-    return RefinerTrainer(shards, shards, out, recipe, device="cpu")
+    """A trainer; the one before it has ended, as a process would."""
+    while _open:
+        _open.pop().close()
+    _open.append(RefinerTrainer(shards, shards, out, recipe, device="cpu"))
+    return _open[-1]
 
 
 def _weights(out: Path) -> dict[str, torch.Tensor]:
@@ -94,6 +109,12 @@ def test_shards_that_come_later_wait_until_they_are_asked_for(shards: Path, tmp_
     again.train(until=6)
     assert len(again._deck) == 7
     assert len(_trainer(shards, tmp_path / "run")._deck) == 7
+
+
+def test_two_trainers_do_not_share_a_folder(shards: Path, tmp_path: Path) -> None:
+    _trainer(shards, tmp_path / "run")
+    with pytest.raises(OutputError, match="another process"):
+        RefinerTrainer(shards, None, tmp_path / "run", TINY, device="cpu")
 
 
 def test_another_recipe_does_not_go_on_with_a_run(shards: Path, tmp_path: Path) -> None:

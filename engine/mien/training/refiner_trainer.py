@@ -21,6 +21,7 @@ from mien.networks.refiner import Refiner, RefinerConfig, compose
 from mien.training.recipe import RefinerRecipe, recipe_from
 from mien.training.refiner_batches import Batch, Deck
 from mien.training.refiner_loss import leak_loss, refiner_loss, region_error
+from mien.training.run_lock import RunLock
 from mien.training.shards import find_shards
 
 logger = logging.getLogger(__name__)
@@ -40,7 +41,8 @@ _GRID_ROWS = 6
 class RefinerTrainer:
     """One run: a folder of shards in, a folder of checkpoints, curves and grids out.
 
-    Belongs to one thread. ``train`` may be called again to go on.
+    Belongs to one thread, and has the folder to itself until it is closed. ``train`` may
+    be called again to go on.
 
     Args:
         shards: folder of the training takes.
@@ -53,6 +55,7 @@ class RefinerTrainer:
     Raises:
         InputError: the checkpoint belongs to another recipe.
         MediaError: shards are missing or broken.
+        OutputError: another process trains in the folder, or it cannot be made.
     """
 
     def __init__(
@@ -76,6 +79,15 @@ class RefinerTrainer:
             out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(f"{out} cannot be made: {error}", "choose another folder") from error
+        self._lock = RunLock(out)
+        try:
+            self._set_up(shards, held)
+        except BaseException:
+            self._lock.close()
+            raise
+
+    def _set_up(self, shards: Path, held: Path | None) -> None:
+        recipe = self.recipe
         state = self._read_checkpoint()
         names = state["shards"] if state else [path.name for path in find_shards(shards)]
         self._deck = Deck(_existing(shards, names), tone_match=recipe.tone_match)
@@ -94,6 +106,16 @@ class RefinerTrainer:
         )
         if state:
             self._restore(state)
+
+    def close(self) -> None:
+        """Lets others train in the folder."""
+        self._lock.close()
+
+    def __enter__(self) -> RefinerTrainer:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
 
     def train(
         self, until: int | None = None, should_stop: Callable[[], bool] = lambda: False

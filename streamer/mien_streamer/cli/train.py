@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 from pathlib import Path
 from types import FrameType
@@ -48,7 +49,8 @@ def refiner(
             f"training needs a package that is not installed: {error.name}",
             "pip install 'mien[train]'",
         ) from error
-    trainer = RefinerTrainer(shards, held, out, wanted, device)
+    # Progress, one line a scoring.
+    logging.getLogger("mien.training").setLevel(logging.INFO)
     stop = False
 
     def ask_to_stop(_signal: int, _frame: FrameType | None) -> None:
@@ -56,9 +58,10 @@ def refiner(
         stop = True
 
     before = {number: signal.signal(number, ask_to_stop) for number in _STOPPING}
-    first = trainer.step
     try:
-        scores = trainer.train(until, should_stop=lambda: stop)
+        with RefinerTrainer(shards, held, out, wanted, device) as trainer:
+            first = trainer.step
+            scores = trainer.train(until, should_stop=lambda: stop)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
