@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 import numpy as np
 
@@ -20,44 +19,15 @@ from mien.guard import Guard
 from mien.look import EVERYONE, Director, Look, is_clear, opacity
 from mien.patch_fault import EMPTY, patch_fault
 from mien.personas.persona import Persona
+from mien.stages import CompositorStage, MarkerStage, SwapperStage, TrackerStage
 from mien.timing import Stopwatch
-from mien.types import LANDMARK_COUNT, F32Array, FaceTrack, Frame, Patch, U8Array
+from mien.types import LANDMARK_COUNT, F32Array, FaceTrack, Frame
 from mien.wings import NotReadyError, Wings
 
 logger = logging.getLogger(__name__)
 
 # One of several performers who is gone for longer has left the stage.
 _LOST_NS = 1_000_000_000
-
-
-class TrackerStage(Protocol):
-    """Finds and follows faces."""
-
-    def track(self, frame: Frame) -> list[FaceTrack]: ...
-    def reset(self) -> None: ...
-    def enrol_performer(self, descriptor: F32Array | None) -> None: ...
-    def enrol_cast(self, descriptors: Mapping[str, F32Array]) -> None: ...
-    def close(self) -> None: ...
-
-
-class SwapperStage(Protocol):
-    """Draws a persona on a track."""
-
-    def prepare(self, persona: Persona) -> object: ...
-    def swap(self, frame: Frame, track: FaceTrack, state: object) -> Patch: ...
-    def close(self) -> None: ...
-
-
-class CompositorStage(Protocol):
-    """Paints a patch into the frame."""
-
-    def composite(self, frame_bgr: U8Array, patch: Patch, track: FaceTrack) -> None: ...
-
-
-class MarkerStage(Protocol):
-    """Paints the mark into the frame."""
-
-    def apply(self, frame_bgr: U8Array) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,6 +146,12 @@ class Pipeline:
         with self._preparing:
             self._tracker.close()
             self._swapper.close()
+
+    @property
+    def where(self) -> list[str]:
+        """What runs where, and why, in lines for people; empty where nothing was chosen."""
+        lines: list[str] = getattr(self._swapper, "where", [])
+        return lines
 
     @property
     def persona(self) -> Persona | None:

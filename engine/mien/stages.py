@@ -1,0 +1,39 @@
+"""What the pipeline asks of each stage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from mien.personas.persona import Persona
+from mien.types import F32Array, FaceTrack, Frame, Patch, U8Array
+
+
+class TrackerStage(Protocol):
+    """Finds and follows faces."""
+
+    def track(self, frame: Frame) -> list[FaceTrack]: ...
+    def reset(self) -> None: ...
+    def enrol_performer(self, descriptor: F32Array | None) -> None: ...
+    def enrol_cast(self, descriptors: Mapping[str, F32Array]) -> None: ...
+    def close(self) -> None: ...
+
+
+class SwapperStage(Protocol):
+    """Draws a persona on a track."""
+
+    def prepare(self, persona: Persona) -> object: ...
+    def swap(self, frame: Frame, track: FaceTrack, state: object) -> Patch: ...
+    def close(self) -> None: ...
+
+
+class CompositorStage(Protocol):
+    """Paints a patch into the frame."""
+
+    def composite(self, frame_bgr: U8Array, patch: Patch, track: FaceTrack) -> None: ...
+
+
+class MarkerStage(Protocol):
+    """Paints the mark into the frame."""
+
+    def apply(self, frame_bgr: U8Array) -> None: ...
