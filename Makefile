@@ -4,7 +4,8 @@
 #   make test        format, lint, types, import rules, tests
 #   make lint        the same without the tests
 #   make format      let ruff put the sources in order
-#   make cuda-check  compile the CUDA kernels for every architecture (needs nvcc)
+#   make cuda-check  compile the CUDA kernels for every architecture, show registers, shared
+#                    memory and spills (needs nvcc, no GPU); `make cuda-table` updates docs/gpu.md
 #   make stub        write engine/mien/_kernels.pyi anew
 #   make wheel       build the wheel into dist/
 #   make clean       remove what was built; `make distclean` removes .venv as well
@@ -30,12 +31,7 @@ YARDSTICK := mediapipe==0.10.21
 YARDSTICK_NEEDS := "numpy<2" "protobuf>=4.25.3,<5" absl-py attrs flatbuffers matplotlib
 TORCH := torch==2.13.0
 
-CUDA_ARCHITECTURES := 75 80 86 89 90 100 120
-GENCODE := $(foreach a,$(CUDA_ARCHITECTURES),-gencode arch=compute_$(a),code=sm_$(a)) \
-           -gencode arch=compute_120,code=compute_120
-CUDA_SOURCES := $(wildcard kernels/cuda/*.cu)
-
-.PHONY: all demo test lint format cuda-check stub wheel clean distclean
+.PHONY: all demo test lint format cuda-check cuda-table stub wheel clean distclean
 all: test
 
 # ---- what the machine and .venv need ----------------------------------------------------------
@@ -91,15 +87,14 @@ format: $(TESTBED)
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
+# Any Python will do here: no .venv is made for it.
+CUDA_RESOURCES := $(or $(PYTHON),python3) tools/cuda_resources.py --jobs 2
+
 cuda-check:
-	@command -v nvcc >/dev/null || { echo "make cuda-check needs nvcc (CUDA toolkit 12.8 or newer)"; exit 1; }
-	@mkdir -p build/cuda
-	@for source in $(CUDA_SOURCES); do \
-	  echo "nvcc $$source: $(CUDA_ARCHITECTURES)"; \
-	  nvcc -std=c++17 -O3 -fmad=false -Werror all-warnings -Ikernels/include $(GENCODE) -fatbin \
-	    -o "build/cuda/$$(basename "$$source" .cu).fatbin" "$$source" || exit 1; \
-	done
-	@ls -l build/cuda
+	@$(CUDA_RESOURCES) --check docs/gpu.md
+
+cuda-table:
+	@$(CUDA_RESOURCES) --write docs/gpu.md
 
 stub: $(TESTBED)
 	$(BIN)/python -m nanobind.stubgen -q -m mien._kernels -o engine/mien/_kernels.pyi

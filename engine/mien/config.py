@@ -94,8 +94,13 @@ class MarkConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PipelineConfig:
-    """Settings of the whole way from frame to marked frame."""
+    """Settings of the whole way from frame to marked frame.
 
+    Attributes:
+        device: where faces are drawn: ``cpu``, ``cuda:N``, or ``auto`` for the quicker.
+    """
+
+    device: str = "cpu"
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
     mesh: MeshSwapperConfig = field(default_factory=MeshSwapperConfig)
     guard: GuardConfig = field(default_factory=GuardConfig)

@@ -46,7 +46,8 @@ def machine(emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(sys.modules, "pycuda", package)
     monkeypatch.setitem(sys.modules, "pycuda.driver", made.cuda)  # type: ignore[arg-type]
     driver = cuda_driver.CudaDriver(made.libcuda)
-    monkeypatch.setattr("mien.gpu.graph.load_driver", lambda: driver)
+    for module in ("graph", "choice"):
+        monkeypatch.setattr(f"mien.gpu.{module}.load_driver", lambda: driver)
     monkeypatch.setattr("mien.gpu.images.usual_places", lambda: made.places)
     FakeContext.depth = FakeContext.detached = 0
     return made

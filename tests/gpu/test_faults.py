@@ -160,17 +160,20 @@ def test_other_names_are_wrong_use(text: str) -> None:
         parse_device(text)
 
 
-def test_auto_without_a_gpu_says_why_it_is_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_without_a_gpu_says_why_it_is_the_cpu(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     without(monkeypatch, "pycuda")
     placed = place("auto")
     assert placed.device == "cpu"
     assert placed.draw is _kernels.raster_face
-    assert "PyCUDA cannot be imported" in placed.lines()[1]
+    [line] = placed.lines()
+    assert line.startswith("everything runs on the CPU; PyCUDA cannot be imported")
     placed.close()
 
 
 def test_a_gpu_that_was_asked_for_is_never_replaced_silently(
-    monkeypatch: pytest.MonkeyPatch,
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     without(monkeypatch, "pycuda")
     with pytest.raises(DeviceError):
@@ -212,7 +215,29 @@ def test_the_gpus_kernels_are_called_like_the_cpus() -> None:
             continue
         text = str(getattr(_kernels, name).__nb_signature__[0][0])
         on_cpu = [part.split(":")[0].strip() for part in text[text.index("(") + 1 :].split(",")]
-        on_cpu = [part for part in on_cpu if part.isidentifier() and part != "threads"]
+        on_cpu = [part for part in on_cpu if part.isidentifier()]
+        on_cpu = [part for part in on_cpu if part not in ("threads", "level")]
         on_gpu = [p for p in inspect.signature(getattr(GpuKernels, name)).parameters]
         assert on_gpu[1:-1] == on_cpu, name
         assert on_gpu[-1] == "stream"
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_the_mesh_swapper_draws_on_the_gpu_what_it_draws_on_the_cpu(
+    machine: Machine, lost: bool
+) -> None:
+    from mien.config import PipelineConfig
+    from mien.swappers.mesh import MeshSwapper
+
+    values, bgr, matte, depth = face()
+    expected = bgr.copy()
+    _kernels.raster_face(*values, expected, matte, depth)
+    swapper = MeshSwapper(PipelineConfig(device="cuda:0"))
+    assert swapper.where[0].startswith("faces are drawn on cuda:0 (Fake H100)")
+    if lost:
+        machine.cuda.fail["dtoh"] = LaunchError("cuMemcpyDtoHAsync failed: launch failure")
+        with pytest.raises(GpuLostError):
+            swapper._raster(*values, bgr, matte, depth)
+    swapper._raster(*values, bgr, matte, depth)
+    assert np.array_equal(bgr, expected)
+    swapper.close()

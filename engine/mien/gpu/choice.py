@@ -17,6 +17,7 @@ from mien.errors import DeviceError, UsageError
 from mien.face_mesh import face_mesh
 from mien.gpu.driver import Gpu
 from mien.gpu.rasteriser import FallingBack, GpuRasteriser, Rasteriser
+from mien.inference.cuda_driver import load_driver
 
 logger = logging.getLogger(__name__)
 
@@ -39,11 +40,12 @@ class Placement:
     reason: str
 
     def lines(self) -> list[str]:
-        """For people: one line a part of the work."""
+        """For people: what runs where."""
+        if self.device == "cpu":
+            return [f"everything runs on the CPU; {self.reason}"]
         return [
-            "detection and landmarks: CPU (ONNX Runtime)",
-            f"drawing the face: {'CPU' if self.device == 'cpu' else self.device}; {self.reason}",
-            "softening, blending and marks: CPU",
+            f"faces are drawn on {self.device}; {self.reason}",
+            "detection, landmarks, blending and marks run on the CPU",
         ]
 
     def close(self) -> None:
@@ -82,6 +84,7 @@ def place(device: str, open_gpu: Callable[[int], Gpu] = Gpu) -> Placement:
         return Placement(draw=_kernels.raster_face, device="cpu", reason="asked for")
     index = 0 if wanted == "auto" else int(wanted.partition(":")[2])
     try:
+        load_driver()  # the usual reason, in fewer words than PyCUDA's
         gpu = open_gpu(index)
     except DeviceError as error:
         if wanted != "auto":

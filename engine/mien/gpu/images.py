@@ -46,7 +46,7 @@ def usual_places() -> Places:
     """The wheel's own, then those of the checkout that this runs from."""
     return Places(
         fatbins=[_PACKAGE / "fatbin", _CHECKOUT / "build" / "cuda"],
-        sources=[_PACKAGE / "kernels", _CHECKOUT / "kernels"],
+        sources=[_PACKAGE / "source", _CHECKOUT / "kernels"],
         cache=cache_folder() / "kernels",
     )
 

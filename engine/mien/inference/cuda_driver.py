@@ -120,6 +120,6 @@ def load_driver() -> CudaDriver:
         return CudaDriver(ctypes.CDLL(name))
     except OSError as error:
         raise DeviceError(
-            f"there is no NVIDIA driver on this machine: {error}",
-            "install the driver, or use a runner on the CPU",
+            f"there is no NVIDIA driver on this machine ({name} is not there)",
+            "install the driver, or use the CPU",
         ) from error

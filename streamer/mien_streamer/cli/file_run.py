@@ -93,6 +93,8 @@ def swap_file(
         MediaError: no frame was swapped; nothing was written.
     """
     with Pipeline.create(config, swapper_name) as pipeline:
+        for line in pipeline.where:
+            say(line)
         if performer is not None:
             pipeline.enrol_performer(find_performer(performer))
         pipeline.set_persona(persona, wait=True)

@@ -101,6 +101,7 @@ def live(
     size: options.SizeOption = None,
     fps: options.FpsOption = None,
     swapper: options.SwapperOption = "mesh",
+    device: options.DeviceOption = "auto",
     max_faces: options.MaxFacesOption = 1,
     threads: options.ThreadsOption = 1,
     loop: Annotated[
@@ -146,6 +147,7 @@ def live(
         badge=badge,
         max_faces=max_faces,
         threads=threads,
+        device=device,
         hold_s=hold,
         deadline_ms=deadline,
     )
@@ -173,6 +175,8 @@ def live(
             geometry = parse_geometry(opened.info, mirror=mirror, crop=crop, size=size, fps=fps)
             opened = with_geometry(opened, geometry)
             with ReportFile(report) as report_file, Pipeline.create(engine, swapper) as pipeline:
+                for line in pipeline.where:
+                    say(line)
                 if wanted_performer is not None:
                     pipeline.enrol_performer(wanted_performer)
                 with on_stage(pipeline, who, engine, ports) as door:

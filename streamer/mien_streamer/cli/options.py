@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from math import isfinite
 from pathlib import Path
+from re import fullmatch
 from typing import Annotated
 
 import typer
@@ -30,6 +31,13 @@ def finite(value: float | None) -> float | None:
     if value is not None and not isfinite(value):
         raise typer.BadParameter(f"{value} is not a usable number.")
     return value
+
+
+def device_name(text: str) -> str:
+    """Checks what --device was given: auto, cpu or cuda:N."""
+    if text not in ("auto", "cpu") and not fullmatch(r"cuda(:\d{1,3})?", text):
+        raise typer.BadParameter(f"{text!r} is none of auto, cpu, cuda:0.")
+    return text
 
 
 class Guard(StrEnum):
@@ -100,6 +108,15 @@ EyesOption = Annotated[
 ]
 SwapperOption = Annotated[
     str, typer.Option(help="What draws the face.", metavar="NAME", rich_help_panel=MACHINE)
+]
+DeviceOption = Annotated[
+    str,
+    typer.Option(
+        help="Where faces are drawn: auto (the quicker), cpu, or cuda:N.",
+        metavar="DEVICE",
+        callback=device_name,
+        rich_help_panel=MACHINE,
+    ),
 ]
 PerformerOption = Annotated[
     str | None,
@@ -212,10 +229,12 @@ def pipeline_config(
     threads: int,
     hold_s: float = 0.5,
     deadline_ms: float = 0.0,
+    device: str = "cpu",
 ) -> PipelineConfig:
     """The engine's settings from those of the command line."""
     mode: GuardMode = guard.value
     return PipelineConfig(
+        device=device,
         tracker=TrackerConfig(max_faces=max_faces, threads=threads),
         mesh=MeshSwapperConfig(likeness=likeness, tone=tone, eyes=eyes.value),
         guard=GuardConfig(mode=mode, hold_s=hold_s, deadline_ms=deadline_ms),

@@ -51,6 +51,7 @@ def swap(
     size: options.SizeOption = None,
     fps: options.FpsOption = None,
     swapper: options.SwapperOption = "mesh",
+    device: options.DeviceOption = "auto",
     max_faces: options.MaxFacesOption = 1,
     threads: options.ThreadsOption = 1,
     report: options.ReportOption = None,
@@ -74,6 +75,7 @@ def swap(
         badge=badge,
         max_faces=max_faces,
         threads=threads,
+        device=device,
     )
     cast = cast_of(persona or [])
     one = single_persona(persona or []) if cast is None else ""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -29,6 +30,9 @@ from mien.swappers.mesh.performer import PerformerModel
 from mien.swappers.mesh.reshape import shape_offset
 from mien.swappers.mesh.wardrobe import Costume, TextureLevel, make_costume
 from mien.types import F32Array, FaceTrack, Frame, Patch, U8Array
+
+if TYPE_CHECKING:
+    from mien.gpu import Placement
 
 # UV units from the oval over which the persona's shape sets in.
 _SHAPE_RIM = 0.05
@@ -54,6 +58,8 @@ class MeshSwapper:
     def __init__(self, config: PipelineConfig) -> None:
         self._config = config.mesh
         self._threads = config.tracker.threads
+        self._placement = _place(config.device)
+        self._raster = _kernels.raster_face if self._placement is None else self._placement.draw
         self._lock = threading.Lock()
         self._performers: dict[int, PerformerModel] = {}
         mesh, regions = face_mesh(), face_regions()
@@ -76,9 +82,16 @@ class MeshSwapper:
         with self._lock:
             self._config = replace(self._config, likeness=likeness)
 
+    @property
+    def where(self) -> list[str]:
+        """What runs where, and why, in lines for people; empty where nobody asked."""
+        return self._placement.lines() if self._placement is not None else []
+
     def close(self) -> None:
-        """Forgets all performers."""
+        """Forgets all performers and lets go of the GPU, if there is one."""
         self._performers.clear()
+        if self._placement is not None:
+            self._placement.close()
 
     def swap(self, frame: Frame, track: FaceTrack, state: object) -> Patch:
         """Draws the persona on one face.
@@ -205,7 +218,7 @@ class MeshSwapper:
         rows, columns = bottom - top, right - left
         bgr, matte, depth = self._buffers(rows, columns)
         level = _level(costume, _across(vertices))
-        _kernels.raster_face(
+        self._raster(
             level.bgra,
             level.matte,
             self._uv,
@@ -236,6 +249,15 @@ class MeshSwapper:
             self._matte[:texels].reshape(rows, columns),
             self._depth[:texels].reshape(rows, columns),
         )
+
+
+def _place(device: str) -> Placement | None:
+    """Where faces are drawn, if that is a question."""
+    if device == "cpu":
+        return None
+    from mien.gpu import place  # not needed on most machines
+
+    return place(device)
 
 
 def _costume(state: object) -> Costume | None:
