@@ -167,8 +167,14 @@ def _context(
     limits = {"maxrate": str(rate), "bufsize": str(rate // 5)}
     if name == "libvpx":
         limits = {"maxrate": str(rate), "minrate": str(rate), "bufsize": str(rate)}
-    else:
+    elif name == "libx264":
         context.profile = "Baseline"
+    else:
+        limits["profile"] = "baseline"
+    context.colorspace = int(Colorspace.SMPTE170M)
+    context.color_primaries = int(ColorPrimaries.SMPTE170M)
+    context.color_trc = int(ColorTrc.SMPTE170M)
+    context.color_range = int(ColorRange.MPEG)
     context.options = {**options, **limits}
     context.open()
     return context
