@@ -356,6 +356,7 @@ BAD_CREATIONS: dict[str, tuple[tuple[object, ...], int]] = {
     "blank consent": (("new", "photo.png", "--consent", " "), 3),
     "no photo": (("new", "--consent", "yes"), 2),
     "name with a path": (("../new", "photo.png", "--consent", "yes"), 3),
+    "date that has passed": (("new", "photo.png", "--consent", "yes", "--until", "2020-01-01"), 3),
     "date that is none": (("new", "photo.png", "--consent", "yes", "--until", "soon"), 3),
     "face that is none": (("new", "photo.png", "--consent", "yes", "--face", "prettiest"), 2),
     "missing photo": (("new", "no.png", "--consent", "yes"), 3),

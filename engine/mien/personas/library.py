@@ -153,10 +153,11 @@ class Library:
         """Keep a persona in the library; tells where.
 
         Raises:
-            PersonaError: when it is not sound or the name is taken.
+            PersonaError: when it is not sound, its consent ran out or the name is taken.
             OutputError: when the folder cannot be written to.
         """
         check_name(persona.name)
+        self._usable(persona)
         taken = self._find_own(persona.name)
         if taken is not None and not overwrite:
             raise PersonaError(
