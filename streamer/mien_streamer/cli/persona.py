@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,6 +13,7 @@ from mien.personas.library import Entry
 from mien.personas.persona import Consent
 from mien_streamer.cli.app import persona_app
 from mien_streamer.cli.console import say, say_json, stdout
+from mien_streamer.cli.options import finite
 from mien_streamer.cli.setup import open_library
 from mien_streamer.cli.values import parse_face
 
@@ -112,6 +114,33 @@ def info(
         return
     for key, value in facts.items():
         say(f"{key:>10}  {value if value not in (None, []) else '-'}")
+
+
+@persona_app.command(
+    epilog="Example: [bold]mien persona look ada fresco.jpg --as ada-fresco[/bold]"
+)
+def look(
+    name: Annotated[str, typer.Argument(metavar="PERSONA", help="Who is to be redrawn.")],
+    picture: Annotated[Path, typer.Argument(metavar="PICTURE", help="Whose look is taken.")],
+    called: Annotated[str, typer.Option("--as", metavar="NAME", help="Name of the new persona.")],
+    colour: Annotated[
+        float, typer.Option(min=0.0, max=1.0, callback=finite, help="How far colours move.")
+    ] = 0.8,
+    touch: Annotated[
+        float,
+        typer.Option(min=0.0, max=1.0, callback=finite, help="How far grain and contrast move."),
+    ] = 0.6,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace one of that name.")] = False,
+) -> None:
+    """Redraw a persona in the colours and the touch of a picture; costs nothing when worn."""
+    from mien.personas.looks import with_look
+    from mien.personas.photos import read_photo
+
+    library = open_library()
+    worn = library.resolve(name)
+    made = with_look(worn, read_photo(picture), colour=colour, touch=touch)
+    path = library.add(dataclasses.replace(made, name=called), overwrite=replace)
+    say(f"{called}: {worn.name} in the look of {picture.name}, kept in {path}")
 
 
 @persona_app.command()
