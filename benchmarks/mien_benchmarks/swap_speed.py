@@ -69,6 +69,7 @@ def measure_swap(persona: Persona, settings: BenchSettings) -> dict[str, Any]:
     Raises:
         MediaError: the clip cannot be used.
     """
+    commit = commit_of_checkout()
     config = PipelineConfig(
         tracker=TrackerConfig(threads=settings.threads), guard=GuardConfig(mode="hold")
     )
@@ -79,17 +80,21 @@ def measure_swap(persona: Persona, settings: BenchSettings) -> dict[str, Any]:
         with ExitStack() as stack:
             yardsticks = _open_yardsticks(stack) if settings.yardstick else {}
             samples = _sample(pipeline, settings, yardsticks)
-    return _result(persona, settings, samples, peak_rss_mb)
+    return _result(commit, persona, settings, samples, peak_rss_mb)
 
 
 def _result(
-    persona: Persona, settings: BenchSettings, samples: _Samples, peak_rss_mb: float
+    commit: str | None,
+    persona: Persona,
+    settings: BenchSettings,
+    samples: _Samples,
+    peak_rss_mb: float,
 ) -> dict[str, Any]:
     names = [name for name in samples.times if name != LOOP]
     total = samples.wall(LOOP)
     cpu = {name: samples.cpu(name) for name in (LOOP, *names)}
     return {
-        "commit": commit_of_checkout(),
+        "commit": commit,
         "device": device(),
         "load_average": [round(load, 2) for load in psutil.getloadavg()],
         "versions": versions(),
