@@ -16,7 +16,11 @@ from safetensors.torch import load_file  # noqa: E402
 from mien.errors import InputError, MediaError, OutputError  # noqa: E402
 from mien.training.recipe import RefinerRecipe  # noqa: E402
 from mien.training.refiner_batches import Deck  # noqa: E402
-from mien.training.refiner_loss import refiner_loss, region_error  # noqa: E402
+from mien.training.refiner_loss import (  # noqa: E402
+    refiner_loss,
+    region_error,
+    region_error_less_tone,
+)
 from mien.training.refiner_trainer import CHECKPOINT, CURVE, WEIGHTS, RefinerTrainer  # noqa: E402
 from mien.training.shards import find_shards, write_shard  # noqa: E402
 
@@ -166,10 +170,16 @@ def test_the_truth_takes_the_mean_colour_of_the_composite(shards: Path) -> None:
 
 
 def test_losses_are_nought_for_the_truth_and_count_code_values() -> None:
-    truth = torch.rand(2, 3, SIZE, SIZE) * 0.5
+    truth = 0.1 + torch.rand(2, 3, SIZE, SIZE) * 0.5
     whole = torch.ones(2, 1, SIZE, SIZE)
     assert float(refiner_loss(truth, truth, whole)) == 0.0
     shifted = truth + 10 / 255
     torch.testing.assert_close(region_error(shifted, truth, whole), torch.full((2,), 10.0))
+    tinted = truth + torch.tensor([5.0, -3.0, 9.0])[:, None, None] / 255
+    assert float(region_error_less_tone(tinted, truth.clone(), whole).max()) < 1e-3
+    half = shifted.clone()
+    half[..., : SIZE // 2] = truth[..., : SIZE // 2]
+    # Half the picture is off by 10: off by 5 everywhere once the mean is right.
+    torch.testing.assert_close(region_error_less_tone(half, truth, whole), torch.full((2,), 5.0))
     # A constant shift has no gradient: what is left is the plain L1.
     assert float(refiner_loss(shifted, truth, whole)) == pytest.approx(10 / 255, rel=1e-3)

@@ -44,5 +44,20 @@ def region_error(picture: torch.Tensor, truth: torch.Tensor, swapped: torch.Tens
     return 255 * apart.sum(dim=(1, 2, 3)) / swapped.sum(dim=(1, 2, 3)).clamp(min=1)
 
 
+def region_error_less_tone(
+    picture: torch.Tensor, truth: torch.Tensor, swapped: torch.Tensor
+) -> torch.Tensor:
+    """(N,) the same after one colour was added to each picture that makes the means equal.
+
+    What is left is the error of shape, light and detail: how dark somebody's skin is cannot
+    be told from a portrait in unknown light.
+    """
+    shown = swapped.sum(dim=(2, 3), keepdim=True).clamp(min=1)
+    apart = picture.clamp(0, 1) - truth
+    apart = apart - (apart * swapped).sum(dim=(2, 3), keepdim=True) / shown
+    total = (apart.abs().mean(dim=1, keepdim=True) * swapped).sum(dim=(1, 2, 3))
+    return 255 * total / shown[:, 0, 0, 0]
+
+
 def _mean(values: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     return (values * weights).sum() / (weights.sum() * values.shape[1]).clamp(min=1e-6)

@@ -20,7 +20,12 @@ from mien.errors import InputError, MediaError, OutputError
 from mien.networks.refiner import Refiner, RefinerConfig, compose
 from mien.training.recipe import RefinerRecipe, recipe_from
 from mien.training.refiner_batches import Batch, Deck
-from mien.training.refiner_loss import leak_loss, refiner_loss, region_error
+from mien.training.refiner_loss import (
+    leak_loss,
+    refiner_loss,
+    region_error,
+    region_error_less_tone,
+)
 from mien.training.run_lock import RunLock
 from mien.training.shards import find_shards
 
@@ -32,6 +37,7 @@ CURVE = "curve.csv"
 _CURVE_COLUMNS = (
     "step", "samples", "seconds", "loss", "learning_rate",
     "held_unswapped", "held_mesh", "held_refined", "relative_mesh", "relative_refined",
+    "toneless_unswapped", "toneless_mesh", "toneless_refined",
 )  # fmt: skip
 _FORMAT = 1
 _HELD_BATCH = 16
@@ -151,21 +157,26 @@ class RefinerTrainer:
         """Mean errors over the held-out takes (or the first training samples), code values."""
         deck = self._held or self._deck
         count = len(deck) if self._held else min(len(deck), _HELD_BATCH)
-        sums = np.zeros(3)
+        sums, toneless = np.zeros(3), np.zeros(3)
         for first in range(0, count, _HELD_BATCH):
             indices = list(range(first, min(first + _HELD_BATCH, count)))
             batch = deck.pick(indices).to(self.device)
-            refined = self._refine(batch)
-            for kind, picture in enumerate((batch.inputs[:, 3:6], batch.inputs[:, :3], refined)):
-                sums[kind] += float(region_error(picture, batch.truth, batch.swapped).sum())
-        unswapped, mesh, refined_error = sums / count
-        return {
-            "held_unswapped": float(unswapped),
-            "held_mesh": float(mesh),
-            "held_refined": float(refined_error),
-            "relative_mesh": float(mesh / max(unswapped, 1e-9)),
-            "relative_refined": float(refined_error / max(unswapped, 1e-9)),
+            pictures = (batch.inputs[:, 3:6], batch.inputs[:, :3], self._refine(batch))
+            for kind, picture in enumerate(pictures):
+                judged = (picture, batch.truth, batch.swapped)
+                sums[kind] += float(region_error(*judged).sum())
+                toneless[kind] += float(region_error_less_tone(*judged).sum())
+        unswapped, mesh, refined = (float(value) for value in sums / count)
+        scores = {
+            "held_unswapped": unswapped,
+            "held_mesh": mesh,
+            "held_refined": refined,
+            "relative_mesh": mesh / max(unswapped, 1e-9),
+            "relative_refined": refined / max(unswapped, 1e-9),
         }
+        for name, value in zip(("unswapped", "mesh", "refined"), toneless / count, strict=True):
+            scores[f"toneless_{name}"] = float(value)
+        return scores
 
     def save(self) -> None:
         """Writes the checkpoint and the averaged weights; each appears whole or not at all."""
@@ -253,8 +264,9 @@ class RefinerTrainer:
                 }
             )
         logger.info(
-            "step %d: loss %.4f, held-out %.3f of unswapped (mesh %.3f)",
-            self.step, row["loss"], scores["relative_refined"], scores["relative_mesh"],
+            "step %d: loss %.4f; held-out people: error %.2f (mesh %.2f), less tone %.2f (%.2f)",
+            self.step, row["loss"], scores["held_refined"], scores["held_mesh"],
+            scores["toneless_refined"], scores["toneless_mesh"],
         )  # fmt: skip
 
     def _draw_grid(self) -> None:
