@@ -148,6 +148,34 @@ def test_live_plays_a_show_and_takes_orders_by_osc(
     assert json.loads(report.read_text())["swapped"] > 0
 
 
+def test_a_live_take_is_rendered_again(
+    mien: Mien, show: Path, talking: Path, quick: FakeSwapper, tmp_path: Path
+) -> None:
+    del quick
+    take, log = tmp_path / "take.jsonl", tmp_path / "log.jsonl"
+    live = ("live", "--show", show, "--source", f"file:{talking}", "--sink", "null")
+    result = mien(*live, "--take", take)
+    assert result.code == 0, result.err
+    lines = [json.loads(line) for line in take.read_text().splitlines()]
+    assert [(line["cue"], line["why"]) for line in lines] == [("one", "time"), ("two", "time")]
+    assert lines[0]["t"] == pytest.approx(0.25, abs=0.05)
+    # As if the pad had been pressed once, and the first cue never fired.
+    pressed = {"t": 0.3, "show_s": 0.3, "cue": "pad", "why": "midi note 36"}
+    take.write_text(json.dumps(pressed) + "\n" + json.dumps(lines[1]) + "\n")
+    play = ("show", "play", show, "--source", talking, "-o", tmp_path / "o.mp4")
+    result = mien(*play, "--take", take, "--decisions", log)
+    assert result.code == 0, result.err
+    faces = [json.loads(line)["looks"][""]["face"] for line in log.read_text().splitlines()]
+    assert faces[7] == PERSONA
+    assert faces[9][1] is None, "on the way to pass-through"
+    for wrong in ("{", "[]", '{"t": 1}', '{"t": -1, "show_s": 0, "cue": "one"}', "3"):
+        take.write_text(wrong + "\n")
+        assert mien(*play, "--take", take).code == 3
+    take.write_text('{"t": 1, "show_s": 1, "cue": "nobody"}')
+    assert "nobody" in mien(*play, "--take", take).err
+    assert mien(*play, "--take", tmp_path / "none").code == 3
+
+
 def test_live_refuses_what_cannot_be_meant(mien: Mien, show: Path, talking: Path) -> None:
     live = ("live", "--source", f"file:{talking}", "--sink", "null")
     assert mien(*live).code == 2

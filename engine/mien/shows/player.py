@@ -50,6 +50,9 @@ class ShowPlayer:
         ready: whether a persona (by its name in the show) can be shown now.
         clock: the run's clock, seconds, used to stamp what comes from outside; the times
             given to ``advance`` are of the same clock. None stamps it with the next frame.
+
+    Attributes:
+        started_s: the run's clock at the first ``advance``.
     """
 
     def __init__(
@@ -78,6 +81,7 @@ class ShowPlayer:
     def _restart(self) -> None:
         self._now_s = 0.0
         self._started = False
+        self.started_s = 0.0
         self._clock = ShowClock()
         self._fired: set[str] = set()
         self._states: dict[str, CueState] = {cue.name: "ahead" for cue in self.show.cues}
@@ -219,7 +223,7 @@ class ShowPlayer:
         later_s = now_s - self._now_s
         self._changes = {role: was.shifted(later_s) for role, was in self._changes.items()}
         self._clock.start(now_s)
-        self._now_s = now_s
+        self._now_s = self.started_s = now_s
         self._started = True
 
     def _take_orders(self, before_s: float) -> list[Due]:

@@ -6,16 +6,19 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from mien.config import PipelineConfig
 from mien.personas.persona import Persona
 from mien.pipeline import Pipeline
-from mien.shows import Show
+from mien.shows import Event, Show, ShowPlayer
 from mien.shows.follow import FollowedClock
+from mien.shows.take import take_line
 from mien_streamer.cli.setup import find_performer, find_persona
 from mien_streamer.cli.stage_door import Door
 from mien_streamer.controls.desk import Desk
 from mien_streamer.show_session import ShowSession, following_clock
+from mien_streamer.sinks.partial import PartialFile, write_error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +29,7 @@ class Ports:
     osc_out: str | None
     midi: str | None
     midi_out: str | None
+    take: Path | None = None
 
 
 @contextmanager
@@ -46,12 +50,41 @@ def on_stage(
         find_performer=find_performer,
         clock=following_clock(who, follow),
     )
-    with Desk(
-        session.player,
-        osc=ports.osc,
-        osc_out=ports.osc_out,
-        midi=ports.midi,
-        midi_out=ports.midi_out,
-        follow=follow,
+    with (
+        Desk(
+            session.player,
+            osc=ports.osc,
+            osc_out=ports.osc_out,
+            midi=ports.midi,
+            midi_out=ports.midi_out,
+            follow=follow,
+        ),
+        _taking(session.player, ports.take),
     ):
         yield Door.of_show(pipeline, session, config)
+
+
+@contextmanager
+def _taking(player: ShowPlayer, path: Path | None) -> Iterator[None]:
+    """Writes down which cues fire when; the file appears when the run is over."""
+    if path is None:
+        yield
+        return
+    part = PartialFile(path)
+    lines: list[str] = []
+
+    def hear(event: Event) -> None:
+        line = take_line(event, player.started_s)
+        if line is not None:
+            lines.append(line)
+
+    player.listen(hear)
+    try:
+        yield
+    finally:
+        try:
+            part.path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        except OSError as error:
+            part.discard()
+            raise write_error(path, error) from error
+        part.commit()

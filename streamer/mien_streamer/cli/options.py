@@ -174,6 +174,14 @@ MidiOutOption = Annotated[
         rich_help_panel=SHOWS,
     ),
 ]
+TakeOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Write down which cues fired when; mien show play --take renders it again.",
+        rich_help_panel=SHOWS,
+    ),
+]
 MaxFacesOption = Annotated[
     int,
     typer.Option(min=1, max=16, help="Most faces followed at once.", rich_help_panel=MACHINE),

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from mien.errors import MediaError, UsageError
+from mien.errors import MediaError, ShowError, UsageError
 from mien.shows import Show, load_show, read_show
+from mien.shows.take import show_from_take
 from mien_streamer.cli import options
 from mien_streamer.cli.app import show_app
 from mien_streamer.cli.console import say, say_json, stdout
@@ -54,6 +55,13 @@ def check(
     return 0
 
 
+def _lines_of(take: Path) -> list[str]:
+    try:
+        return take.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ShowError(f"the take {take} cannot be read: {error}", "check the path") from error
+
+
 def _summary(show: Show) -> str:
     planned = show.planned_s()
     waiting = [cue for cue in show.cues if cue.name not in planned]
@@ -88,6 +96,10 @@ def play(
         Path | None,
         typer.Option(metavar="FILE", help="Write what was decided for each frame, to compare."),
     ] = None,
+    take: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Play the cues as in this live take, and no others."),
+    ] = None,
     audio: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Sound in place of the show's or the clip's."),
@@ -107,6 +119,8 @@ def play(
         if name != "report"
     }
     wanted = load_show(show)
+    if take is not None:
+        wanted = show_from_take(wanted, _lines_of(take))
     if from_cue is not None and wanted.find(from_cue) is None:
         names = ", ".join(cue.name for cue in wanted.cues)
         raise UsageError(f"the show has no cue {from_cue!r}", f"one of: {names}")
