@@ -190,10 +190,10 @@ void skin_gain(const SkinScene& s, float* gain) {
         if (i == 0 || s.skin_step) tone_shift(skin, s.own_bgr, s.tone, shift);
         const float share = smooth_step(s.rim_distance[i] * per_rim);
         const std::size_t row = static_cast<std::size_t>(i) * s.count;
-        float basis[kBasis], broad[3], near[3] = {1.0f, 1.0f, 1.0f};
+        float basis[kBasis], broad[3], fine[3] = {1.0f, 1.0f, 1.0f};
         harmonics(s.normals + 3 * i, basis);
         planes.smooth(s.broad + row, broad);
-        if (share < 1.0f) planes.smooth(s.near + row, near);
+        if (share < 1.0f) planes.smooth(s.nearby + row, fine);
         for (int c = 0; c < 3; ++c) {
             const float shade = bounded(shade_of(basis, s.light, c), low[c], high[c]);
             const float local = std::max(broad[c] / s.broad_bgr[3 * i + c], kLeastRatio);
@@ -201,7 +201,7 @@ void skin_gain(const SkinScene& s, float* gain) {
                              std::log(local) * kLocalShare + shift[c];
             if (share < 1.0f) {
                 const float outer =
-                    std::log(std::max(near[c] / s.near_bgr[3 * i + c], kLeastRatio));
+                    std::log(std::max(fine[c] / s.near_bgr[3 * i + c], kLeastRatio));
                 log_gain = outer + (log_gain - outer) * share;
             }
             gain[3 * i + c] = std::exp(log_gain);

@@ -13,7 +13,7 @@ struct SkinScene {
     const float* light;         // (9, 3)
     const float* skin_weights;  // (N,) 1 for plain skin
     const float* broad;         // (N, N) smoothing, each row adds up to 1
-    const float* near;          // (N, N) the same over a shorter way
+    const float* nearby;        // (N, N) the same over a shorter way
     const float* broad_bgr;     // (N, 3) the persona's colours under that smoothing
     const float* near_bgr;      // (N, 3)
     const float* skin_bgr;      // (N, 3) or (1, 3) the persona's mean skin

@@ -58,7 +58,7 @@ void bind_skin_gain(const ConstArray& colours, const ConstArray& normals, const 
     scene.light = packed_floats(light, "light", {9, 3});
     scene.skin_weights = packed_floats(skin_weights, "skin_weights", {count});
     scene.broad = packed_floats(broad, "broad", {count, count});
-    scene.near = packed_floats(near_kernel, "near", {count, count});
+    scene.nearby = packed_floats(near_kernel, "near", {count, count});
     scene.broad_bgr = packed_floats(broad_bgr, "broad_bgr", {count, 3});
     scene.near_bgr = packed_floats(near_bgr, "near_bgr", {count, 3});
     const bool uniform = skin_bgr.ndim() == 1;
