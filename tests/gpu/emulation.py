@@ -127,6 +127,9 @@ class EmulatedCuda(FakePycuda):
             def query(self) -> bool:
                 return self.done
 
+            def time_till(self, later: Event) -> float:
+                return 0.25
+
             def synchronize(self) -> None:
                 fake.note("wait", "event")
 
@@ -200,6 +203,12 @@ class EmulatedCuda(FakePycuda):
         self.note("dtoh", target.nbytes)
         self.check(int(source), target.nbytes)
         stream.submit(lambda: ctypes.memmove(target.ctypes.data, int(source), target.nbytes))
+
+    def memcpy_dtod_async(self, target: int, source: int, size: int, stream: Any) -> None:
+        self.note("dtod", size)
+        self.check(int(target), size)
+        self.check(int(source), size)
+        stream.submit(lambda: ctypes.memmove(int(target), int(source), size))
 
     def memset_d32_async(self, target: Any, value: int, count: int, stream: Any) -> None:
         self.note("memset", 4 * count)

@@ -83,6 +83,7 @@ _COMMANDS = (
 _PLUGINS = (
     "mien_benchmarks.commands",
     "mien_benchmarks.generator_command",
+    "mien_benchmarks.kernels_command",
     "mien_benchmarks.latency_command",
 )
 
