@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import struct
 import threading
 from collections.abc import Callable, Sequence
 
@@ -24,6 +25,7 @@ Listener = Callable[[str, Sequence[object]], None]
 
 _LARGEST = 4096
 _POLL_S = 0.2
+_BUFFER_BYTES = 2**20
 _COMMANDS = {"/mien/go", "/mien/back", "/mien/hold", "/mien/cue", "/mien/time"}
 
 
@@ -71,6 +73,8 @@ class OscControl:
                 "choose another port; is another mien running?",
             ) from error
         self._socket.settimeout(_POLL_S)
+        # What the system grants may be less; a burst should not cost the order after it.
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
         self.endpoint: tuple[str, int] = self._socket.getsockname()[:2]
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._listen, name="mien-osc", daemon=True)
@@ -95,7 +99,7 @@ class OscControl:
             self.heard += 1
             try:
                 self._take(datagram)
-            except (ValueError, OverflowError) as error:
+            except (ValueError, OverflowError, struct.error) as error:
                 self.malformed += 1
                 logger.debug("no OSC: %s", error)
 
