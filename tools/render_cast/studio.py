@@ -81,9 +81,9 @@ class Light:
 def soft_frontal_light() -> Light:
     """Even light from the front: little of it stays baked into a texture."""
     return Light(
-        key_direction=_direction(10, 36),
+        key_direction=towards(10, 36),
         key=np.array([0.52, 0.505, 0.485], np.float32),
-        fill_direction=_direction(-28, 8),
+        fill_direction=towards(-28, 8),
         fill=np.array([0.34, 0.34, 0.345], np.float32),
         sky=np.array([0.52, 0.53, 0.55], np.float32),
         ground=np.array([0.40, 0.385, 0.37], np.float32),
@@ -107,8 +107,8 @@ class Sitter:
                 self.vertices += 0.4 * person.smile * head.face_unit("cheekSquint" + side)
         self.eye_height = float(self.vertices[head.vertex_material == EYE][:, 1].mean())
         self.maps: SkinMaps = paint_skin(person)
-        self.openness = _bake_openness(self.vertices, head)
-        self.colours = _colours(person, self.maps)
+        self.openness = bake_openness(self.vertices, head)
+        self.colours = mix_colours(person, self.maps)
 
 
 def photograph(sitter: Sitter, light: Light, *, yaw_deg: float, size: int) -> npt.NDArray[np.uint8]:
@@ -122,7 +122,7 @@ def photograph(sitter: Sitter, light: Light, *, yaw_deg: float, size: int) -> np
     cap = grow_cap(person, head, sitter.vertices, normals, sitter.openness)
     tresses = [cap, *grow_style(person, sitter.vertices, head)]
     # The lower row of lashes is left out: it reads as dirt at this size.
-    triangles, material, level = _head_triangles(head)
+    triangles, material, level = visible_triangles(head)
     all_vertices = [vertices, *(_turn(t.vertices, sitter.pivot, yaw_deg) for t in tresses)]
     all_normals = [
         _turn(normals, np.zeros(3, np.float32), yaw_deg),
@@ -147,7 +147,7 @@ def photograph(sitter: Sitter, light: Light, *, yaw_deg: float, size: int) -> np
         np.concatenate(pieces).astype(np.int32), np.concatenate(materials),
         np.concatenate(levels), sitter, camera, light, size,
     )  # fmt: skip
-    return _develop(linear)
+    return develop(linear)
 
 
 def portrait_camera(eye_height: float) -> Camera:
@@ -173,7 +173,7 @@ def _render(
     rasterise(
         points, triangles, level, rest, sitter.maps.strands, _BANDS, triangle_at, weights, depth
     )
-    axes = _basis(light.key_direction)
+    axes = axes_along(light.key_direction)
     centre = sitter.pivot + np.array([0, 1.2, 0.3], np.float32)
     scale = _SHADOW_SIZE / _SHADOW_SPAN
     seen = ((vertices - centre) @ axes.T).astype(np.float32)
@@ -193,7 +193,7 @@ def _render(
     return np.asarray(out[..., :3] + _backdrop(size) * (1 - out[..., 3:]), dtype=np.float32)
 
 
-def _head_triangles(head: Head) -> tuple[I32, I32, F32]:
+def visible_triangles(head: Head) -> tuple[I32, I32, F32]:
     level = np.where(head.triangle_material == LASHES, FRINGE, SOLID).astype(np.float32)
     base_lower = np.zeros(head.shapes.vertex_count)
     for side in "lr":
@@ -203,7 +203,7 @@ def _head_triangles(head: Head) -> tuple[I32, I32, F32]:
     return head.triangles[keep], head.triangle_material[keep], level[keep]
 
 
-def _bake_openness(vertices: F32, head: Head, directions: int = 96, size: int = 256) -> F32:
+def bake_openness(vertices: F32, head: Head, directions: int = 96, size: int = 256) -> F32:
     """(n,) 0..1: cosine-weighted share of the sky that each vertex sees."""
     normals = vertex_normals(vertices, head.triangles)
     middle = vertices[head.vertex_material == EYE][:, 1].mean()
@@ -217,7 +217,7 @@ def _bake_openness(vertices: F32, head: Head, directions: int = 96, size: int = 
         direction = np.array([flat * math.cos(turn), z, flat * math.sin(turn)], np.float32)
         if direction[1] < -0.75:
             continue
-        view = ((vertices - centre) @ _basis(direction).T).astype(np.float32)
+        view = ((vertices - centre) @ axes_along(direction).T).astype(np.float32)
         pixels = view.copy()
         pixels[:, :2] = pixels[:, :2] * (size / 5.2) + size / 2
         nearest = np.full((size, size), -1e9, np.float32)
@@ -230,7 +230,7 @@ def _bake_openness(vertices: F32, head: Head, directions: int = 96, size: int = 
     return np.asarray(np.clip(seen / possible * 1.05, 0.03, 1), dtype=np.float32)
 
 
-def _colours(person: Person, maps: SkinMaps) -> F32:
+def mix_colours(person: Person, maps: SkinMaps) -> F32:
     colours = np.zeros(COLOUR_COUNT, np.float32)
     male_lips = maps.base * np.array([0.78, 0.60, 0.61])
     lipstick = np.array([0.30, 0.085, 0.095]) * (1 - 0.5 * person.skin_tone)
@@ -254,12 +254,12 @@ def _turn(points: F32, pivot: F32, yaw_deg: float) -> F32:
     return np.asarray(turned + pivot, dtype=np.float32)
 
 
-def _direction(azimuth_deg: float, elevation_deg: float) -> F32:
+def towards(azimuth_deg: float, elevation_deg: float) -> F32:
     a, e = math.radians(azimuth_deg), math.radians(elevation_deg)
     return np.array([math.sin(a) * math.cos(e), math.sin(e), math.cos(a) * math.cos(e)], np.float32)
 
 
-def _basis(direction: F32) -> F32:
+def axes_along(direction: F32) -> F32:
     """Right, up and the direction itself, as rows."""
     d = direction / np.linalg.norm(direction)
     up = np.array([0.0, 1.0, 0.0]) if abs(d[1]) < 0.9 else np.array([1.0, 0.0, 0.0])
@@ -275,7 +275,7 @@ def _backdrop(size: int) -> F32:
     return np.asarray(_BACKDROP_BOTTOM * (1 - glow) + _BACKDROP_TOP * glow, dtype=np.float32)
 
 
-def _develop(linear: F32) -> npt.NDArray[np.uint8]:
+def develop(linear: F32) -> npt.NDArray[np.uint8]:
     """A soft shoulder for the lights, a little contrast in the shadows, sRGB, BGR order."""
     x = np.maximum(linear, 0)
     y = np.clip(x / (1 + 0.35 * x) * 1.15, 0, 1)

@@ -94,7 +94,7 @@ class Score:
         pitch = self._random.normal(0, 6) + 5 * np.sin(2 * np.pi * time / 2.9)
         roll = self._random.normal(0, 6) + self._noise(40, 4)
         angles = np.stack([yaw + self._noise(30, 5), pitch + self._noise(32, 4), roll], axis=1)
-        return np.clip(angles, -48, 48).astype(np.float32)
+        return np.asarray(np.clip(angles, -48, 48), np.float32)
 
     def _look(self, yaw_deg: F32) -> None:
         across = np.clip((-yaw_deg * 0.35 + self._noise(18, 13)) / 30, -1, 1) * 0.9

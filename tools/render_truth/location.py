@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from tools.render_cast.anatomy import F32
-from tools.render_cast.studio import Camera, Light, _basis, _develop, _direction
+from tools.render_cast.studio import Camera, Light, axes_along, develop, towards
 
 U8 = npt.NDArray[np.uint8]
 
@@ -23,7 +23,7 @@ def draw_camera(random: np.random.Generator, eye_height: float) -> Camera:
     back = np.array([np.sin(yaw) * np.cos(pitch), np.sin(pitch), np.cos(yaw) * np.cos(pitch)])
     return Camera(
         position=(target + back * distance).astype(np.float32),
-        axes=_basis(back.astype(np.float32)),
+        axes=axes_along(back.astype(np.float32)),
         focal=float(focal),
     )
 
@@ -43,9 +43,9 @@ def draw_light(random: np.random.Generator, *, kind: bool = False) -> Light:
     around = np.array([1 - cold, 1.0, 1 + cold]) * (0.75 - 0.45 * hardness)
     around *= random.uniform(0.9, 1.1) if kind else random.uniform(0.7, 1.3)
     return Light(
-        key_direction=_direction(float(np.clip(azimuth, -100, 100)), float(random.uniform(5, 60))),
+        key_direction=towards(float(np.clip(azimuth, -100, 100)), float(random.uniform(5, 60))),
         key=(key * (1.0 if kind else random.uniform(0.7, 1.2))).astype(np.float32),
-        fill_direction=_direction(float(-azimuth * 0.9 - 25), float(random.uniform(-10, 20))),
+        fill_direction=towards(float(-azimuth * 0.9 - 25), float(random.uniform(-10, 20))),
         fill=(around * random.uniform(0.2, 0.8)).astype(np.float32),
         sky=(around * 0.8).astype(np.float32),
         ground=(around * random.uniform(0.35, 0.7)).astype(np.float32),
@@ -118,7 +118,7 @@ class Sensor:
         linear = np.asarray(linear_rgb * self.balance * self.exposure, np.float32)
         if self.blur_px > 0.2:
             linear = np.asarray(cv2.GaussianBlur(linear, (0, 0), self.blur_px), np.float32)
-        bgr = _develop(linear).astype(np.float32)
+        bgr = develop(linear).astype(np.float32)
         grey = bgr.mean(axis=2, keepdims=True)
         bgr = 255 * np.clip((grey + (bgr - grey) * self.saturation) / 255, 0, 1) ** self.gamma
         if self.noise > 0:

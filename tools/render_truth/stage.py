@@ -20,10 +20,10 @@ from tools.render_cast.skin import SkinMaps, paint_skin, smoothstep
 from tools.render_cast.studio import (
     Camera,
     Light,
-    _bake_openness,
-    _basis,
-    _colours,
-    _head_triangles,
+    axes_along,
+    bake_openness,
+    mix_colours,
+    visible_triangles,
 )
 
 _Shadow = tuple[F32, F32, F32, float]
@@ -55,7 +55,7 @@ class Anatomy:
         self.displacements = np.stack([head.face_unit(name) for name in self.units])
         self.follows = _follows(head)
         self.swapped = _swapped(head)
-        self.triangles, self.material, self.level = _head_triangles(head)
+        self.triangles, self.material, self.level = visible_triangles(head)
 
 
 class Actor:
@@ -72,11 +72,11 @@ class Actor:
         maps = paint_skin(person)
         self.maps = SkinMaps(layers=_halved(maps.layers), strands=_halved(maps.strands),
                              base=maps.base)  # fmt: skip
-        self.colours = _colours(person, maps)
+        self.colours = mix_colours(person, maps)
         jaw = anatomy.displacements[anatomy.units.index("jawOpen")]
         self.openness = (
-            _bake_openness(self.vertices, head),
-            _bake_openness(self.vertices + 0.7 * jaw, head),
+            bake_openness(self.vertices, head),
+            bake_openness(self.vertices + 0.7 * jaw, head),
         )
 
 
@@ -109,9 +109,10 @@ class Costumed:
         if other is not None:
             moved = _aligned(other.vertices, actor.vertices, head)
             self.vertices = actor.vertices + self._mix[:, None] * (moved - actor.vertices)
-            self._openness = tuple(
-                mine + self._mix * (theirs - mine)
-                for mine, theirs in zip(actor.openness, other.openness, strict=True)
+            (closed, opened), (shut, ajar) = actor.openness, other.openness
+            self._openness = (
+                closed + self._mix * (shut - closed),
+                opened + self._mix * (ajar - opened),
             )
         normals = vertex_normals(self.vertices, head.triangles)
         cap = grow_cap(actor.person, head, self.vertices, normals, self._openness[0])
@@ -171,7 +172,7 @@ class Costumed:
         )
 
     def _cast_shadow(self, look: Look, vertices: F32) -> _Shadow:
-        axes = _basis(look.light.key_direction)
+        axes = axes_along(look.light.key_direction)
         centre = self._actor.pivot + np.array([0, 1.2, 0.3], np.float32)
         scale = _SHADOW_SIZE / _SHADOW_SPAN
         seen = ((vertices - centre) @ axes.T).astype(np.float32)
@@ -206,8 +207,8 @@ class Costumed:
             light.fill, light.shine, *shadow, out,
         )  # fmt: skip
         size = len(look.backdrop)
-        out = cv2.resize(out, (size, size), interpolation=cv2.INTER_AREA)
-        return np.asarray(out[..., :3] + look.backdrop * (1 - out[..., 3:]), np.float32)
+        small = cv2.resize(out, (size, size), interpolation=cv2.INTER_AREA)
+        return np.asarray(small[..., :3] + look.backdrop * (1 - small[..., 3:]), np.float32)
 
 
 def _turn(points: F32, angles_deg: F32, follows: F32) -> F32:
@@ -216,7 +217,7 @@ def _turn(points: F32, angles_deg: F32, follows: F32) -> F32:
     x, y = x * np.cos(roll) - y * np.sin(roll), x * np.sin(roll) + y * np.cos(roll)
     y, z = y * np.cos(pitch) - z * np.sin(pitch), y * np.sin(pitch) + z * np.cos(pitch)
     x, z = x * np.cos(yaw) + z * np.sin(yaw), -x * np.sin(yaw) + z * np.cos(yaw)
-    return np.stack([x, y, z], axis=1).astype(np.float32)
+    return np.asarray(np.stack([x, y, z], axis=1), np.float32)
 
 
 def _aligned(vertices: F32, target: F32, head: Head) -> F32:

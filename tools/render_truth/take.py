@@ -16,7 +16,7 @@ from mien.personas.persona import Consent, Persona
 from mien.refiner_view import CROP_SIZE, crop_from_frame, crop_landmarks, cut_crop
 from mien.swappers.mesh import MeshSwapper
 from mien.training.shards import Sample
-from mien.types import Frame
+from mien.types import F32Array, Frame
 
 from .acting import FPS, Score
 from .location import draw_backdrop, draw_camera, draw_light, draw_sensor, turned
@@ -165,12 +165,12 @@ class Crew:
         )
 
 
-def _jittered(transform: npt.NDArray[np.float32], random: np.random.Generator):  # type: ignore[no-untyped-def]
+def _jittered(transform: F32Array, random: np.random.Generator) -> F32Array:
     """A crop that is a little off, as the tracker's may be."""
     middle = (CROP_SIZE - 1) / 2
-    jitter = cv2.getRotationMatrix2D(
-        (middle, middle), float(random.normal(0, 2)), float(np.exp(random.normal(0, 0.03)))
-    )
-    jitter[:, 2] += random.normal(0, 0.015 * CROP_SIZE, 2)
+    turn, zoom = float(random.normal(0, 2)), float(np.exp(random.normal(0, 0.03)))
+    shift = random.normal(0, 0.015 * CROP_SIZE, 2)
+    jitter = np.array(cv2.getRotationMatrix2D((middle, middle), turn, zoom), np.float64)
+    jitter[:, 2] += shift
     whole = np.vstack([transform, [0, 0, 1]])
-    return (jitter @ whole).astype(np.float32)
+    return np.asarray(jitter @ whole, np.float32)
