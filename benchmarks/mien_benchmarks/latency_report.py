@@ -59,13 +59,13 @@ def _distribution(samples: dict[str, list[float]]) -> str:
     for name, times in samples.items():
         ordered = sorted(times)
         points = " ".join(
-            f"{40 + (_WIDTH - 60) * ms / top:.1f},"
+            f"{40 + (_WIDTH - 100) * ms / top:.1f},"
             f"{_HEIGHT - 30 - (_HEIGHT - 50) * (place + 1) / len(ordered):.1f}"
             for place, ms in enumerate(ordered)
         )
         marks.append(_line(name, points))
     ticks = "".join(
-        f'<text x="{40 + (_WIDTH - 60) * part / 5:.0f}" y="{_HEIGHT - 10}">{top * part / 5:.0f} ms'
+        f'<text x="{40 + (_WIDTH - 100) * part / 5:.0f}" text-anchor="middle" y="{_HEIGHT - 10}">{top * part / 5:.0f} ms'
         "</text>"
         for part in range(6)
     )
@@ -79,7 +79,7 @@ def _course(samples: dict[str, list[float]]) -> str:
         _line(
             name,
             " ".join(
-                f"{40 + (_WIDTH - 60) * place / max(longest - 1, 1):.1f},"
+                f"{40 + (_WIDTH - 100) * place / max(longest - 1, 1):.1f},"
                 f"{_HEIGHT - 30 - (_HEIGHT - 50) * ms / top:.1f}"
                 for place, ms in enumerate(times)
             ),
