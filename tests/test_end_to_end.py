@@ -138,6 +138,8 @@ def test_the_demo_leaves_three_files_to_look_at(mien: Mien, tmp_path: Path) -> N
     ]
     for name in ("before-after.png", "mien-demo.mp4", "report.json"):
         assert str(out / name) in result.out
+    for name in ("before-after.png", "mien-demo.mp4"):
+        assert json.loads(mien("verify", out / name, "--json").out)["synthetic"] is True
     strip = cv2.imread(str(out / "before-after.png"))
     assert strip.shape[0] > 700
     assert strip.shape[1] > 1500

@@ -11,6 +11,8 @@ import typer
 
 from mien.config import PipelineConfig
 from mien.errors import OutputError
+from mien.marking.metadata import Statement
+from mien.personas.persona import Persona
 from mien.pipeline import Outcome
 from mien.types import Frame
 from mien_streamer.cli import options
@@ -58,7 +60,7 @@ def demo(
         with ReportFile(out / REPORT) as report_file:
             run = swap_file(source, worn, out / CLIP, PipelineConfig(), watch=moments.watch)
             report_file.write(build_report(run.stats, {"persona": persona, "out": str(out)}))
-    _write_strip(out / STRIP, moments.found, worn.name)
+    _write_strip(out / STRIP, moments.found, worn)
     code = run.tell(out / CLIP)
     say(f"{out / STRIP}: before and after")
     say(f"{out / REPORT}: counts and times")
@@ -96,10 +98,11 @@ class _Moments:
         return see
 
 
-def _write_strip(path: Path, moments: list[Moment], name: str) -> None:
+def _write_strip(path: Path, moments: list[Moment], worn: Persona) -> None:
     part = PartialFile(path)
     try:
-        part.path.write_bytes(encode_image(draw_strip(moments, name), ".png"))
+        encoded = encode_image(draw_strip(moments, worn.name), ".png")
+        part.path.write_bytes(Statement.about(worn).embed(encoded))
     except OSError as error:
         part.discard()
         raise write_error(path, error) from error
