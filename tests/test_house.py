@@ -119,3 +119,14 @@ def test_set_up_says_what_to_type_where_it_may_not_install(tmp_path: Path) -> No
     expected = "sudo apt-get update && sudo apt-get install -y python3 python3-venv python3-dev g++"
     assert expected in run.stderr
     assert not (tmp_path / "venv").exists()
+
+
+def test_links_between_documents_lead_somewhere() -> None:
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+    broken = [
+        f"{page.name}: {target}"
+        for page in pages
+        for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8"))
+        if "://" not in target and not (page.parent / target).exists()
+    ]
+    assert broken == []
