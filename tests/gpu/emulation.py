@@ -235,35 +235,31 @@ class _Module:
 
 
 class _Function:
-    """Takes what PyCUDA's ``prepare`` takes; checks it against the compiled signature."""
+    """Takes what PyCUDA takes; checks it against the compiled signature."""
 
     def __init__(self, cuda: EmulatedCuda, name: str) -> None:
         self._cuda, self._name = cuda, name
-        self._format = ""
 
-    def prepare(self, types: list[str]) -> None:
-        self._format = "".join(types)
-
-    def prepared_async_call(
-        self, grid: Any, block: Any, stream: FakeStream, buffer: bytes, shared_size: int = 0
+    def __call__(
+        self, packed: Any, *, grid: Any, block: Any, stream: FakeStream, shared: int
     ) -> None:
         cuda = self._cuda
-        about = {"kernel": self._name, "grid": grid, "block": block, "shared": shared_size}
+        about = {"kernel": self._name, "grid": grid, "block": block, "shared": shared}
         cuda.note("launch", about)
         if self._name in cuda.fail:
             raise cuda.fail[self._name]
-        assert self._format == f"{len(buffer)}s"
+        buffer = packed.tobytes()
         assert 1 <= np.prod(block) <= 1024, f"no GPU takes a block of {block}"
         assert len(grid) in (2, 3)
         assert all(
             1 <= size <= most for size, most in zip(grid, (2**31 - 1, 65535, 65535), strict=False)
         )
-        assert shared_size <= 48 * 1024, "needs an attribute to be set"
+        assert shared <= 48 * 1024, "needs an attribute to be set"
         at = 0
         for size, alignment in cuda.emulator.parameters(self._name):
             at = -(-at // alignment) * alignment + size
         assert len(buffer) == at, f"{self._name} takes {at} bytes, got {len(buffer)}"
-        stream.submit(self._work(grid, block, bytes(buffer)))
+        stream.submit(self._work(grid, block, buffer))
 
     def _work(self, grid: Any, block: Any, buffer: bytes) -> Callable[[], None]:
         def work() -> None:

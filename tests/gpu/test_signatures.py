@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from mien.errors import DeviceError
+from mien.gpu.nvrtc import load_nvrtc, toolkit_headers
 from tests.gpu.emulation import KERNELS, Emulator
 
 SOURCES = sorted((KERNELS / "cuda").glob("*.cu"))
@@ -35,3 +37,26 @@ def test_parameters_are_laid_out_as_nvcc_lays_them_out(
                 assert found is not None, line
                 sizes.append((scalars[found[1]],) * 2)
         assert emulator.parameters(kernel) == sizes, kernel
+
+
+def why_no_nvrtc() -> str:
+    try:
+        load_nvrtc()
+    except DeviceError as error:
+        return error.what
+    return "" if toolkit_headers() else "no cuda_fp16.h on this machine"
+
+
+@pytest.mark.skipif(bool(why_no_nvrtc()), reason=why_no_nvrtc() or "-")
+@pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+def test_nvrtc_compiles_what_nvcc_compiles(source: Path) -> None:
+    folders = [KERNELS / "include", KERNELS / "cuda", *toolkit_headers()]
+    assert load_nvrtc().compile(source, folders, (7, 5)).startswith(b"\x7fELF")
+
+
+@pytest.mark.skipif(bool(why_no_nvrtc()), reason=why_no_nvrtc() or "-")
+def test_nvrtc_says_what_is_wrong(tmp_path: Path) -> None:
+    source = tmp_path / "broken.cu"
+    source.write_text('extern "C" __global__ void f() { nonsense; }')
+    with pytest.raises(DeviceError, match=r"cannot compile broken\.cu: .*nonsense"):
+        load_nvrtc().compile(source, [], (9, 0))

@@ -378,9 +378,12 @@ def launch(
     buffer: bytes,
     shared: int = 0,
 ) -> None:
-    """One launch with a packed parameter buffer; the driver's status is checked by PyCUDA."""
-    function.prepare([f"{len(buffer)}s"])
-    function.prepared_async_call(grid, block, stream, buffer, shared_size=shared)
+    """One launch with a packed parameter buffer, which PyCUDA hands over as it is.
+
+    PyCUDA checks the driver's status and raises.
+    """
+    packed = np.frombuffer(buffer, np.uint8)
+    function(packed, grid=grid, block=block, stream=stream, shared=shared)
 
 
 def _blend_arguments(
