@@ -254,6 +254,10 @@ class Pipeline:
             if reason:
                 raise _Fault(reason)
             parts = self._cast(frame, performers, looks)
+            if not parts:
+                return Outcome(
+                    frame=frame, tracks=tracks, reason="pass-through", stage_ms=watch.stages_ms
+                )
             swapped = self._swap(frame, parts, self._act, watch)
         except _Fault as fault:
             return self._guarded(frame, tracks, str(fault), watch)

@@ -111,6 +111,18 @@ def test_each_role_wears_its_own_and_a_bare_one_is_left_alone() -> None:
     assert np.array_equal(outcome.frame.bgr[90:150, 210:270], before[90:150, 210:270])
 
 
+def test_a_bare_performer_alone_on_stage_is_let_through_unmarked() -> None:
+    alice = replace(make_track((80, 120)), role="alice")
+    pipeline = make_pipeline(swapper=painting(), script=[[alice]], badge=True)
+    pipeline.wings.call({"ada": lambda: make_persona("ada")}, wait=True)
+    pipeline.direct(Fixed({"alice": Look(face=None), "bob": Look(face="ada")}))
+    frame = make_frame()
+    before = frame.bgr.copy()
+    outcome = pipeline.process(frame)
+    assert (outcome.reason, outcome.swapped, outcome.guarded) == ("pass-through", 0, False)
+    assert np.array_equal(outcome.frame.bgr, before)
+
+
 def test_one_of_several_who_is_lost_is_guarded_for_a_moment() -> None:
     both = [
         replace(make_track((80, 120)), role="alice"),

@@ -162,6 +162,9 @@ def test_go_changes_the_face_in_the_browser(tmp_path: Path) -> None:
                     wait_for(lambda: session.player.state().holding, "held", page)
                     page.click("#cues li:nth-child(2) button")
                     wait_for(lambda: session.player.state().current == "mei across", "cue", page)
+                    assert page.locator("#cast").is_hidden()
+                    refused = studio.commands.answer('{"do": "persona", "name": "noor"}')
+                    assert "the show says" in refused["error"]["what"]
                     page.set_viewport_size({"width": 390, "height": 844})
                     page.wait_for_timeout(400)
                     page.screenshot(path=artefacts / "show-phone.png")

@@ -146,7 +146,13 @@ class Stage:
         self.wear_this(self.config.find(name))
 
     def wear_this(self, persona: Persona) -> None:
-        """The same with the persona at hand."""
+        """The same with the persona at hand.
+
+        Raises:
+            UsageError: a show says who is worn.
+        """
+        if self.set_bare is not None:
+            raise UsageError("the show says who is worn", "use its cues, or GO")
         with self._lock:
             self._wishes.persona = persona
             self._wishes.pass_through = False
