@@ -27,8 +27,8 @@ OUTPUT_CHANNELS = 4
 
 _FOLD = 2
 _LEAK = 0.1
-# A fresh gate keeps the composite: sigmoid(4) = 0.98.
-_GATE_BIAS = 4.0
+# A fresh gate keeps the composite: sigmoid(6) = 0.998.
+_GATE_BIAS = 6.0
 # Towards the border of the crop the residual fades, so that the crop leaves no edge.
 _BORDER_PX = 8
 

@@ -20,7 +20,7 @@ from mien.refiner_view import CROP_SIZE, MAP_CHANNELS
 INPUT, OUTPUT = "inputs", "outputs"
 _INPUT_CHANNELS = 3 + 3 + 1 + MAP_CHANNELS
 # As in mien.networks.refiner; a test holds both to the same pictures.
-_FOLD, _LEAK, _GATE_BIAS, _BORDER_PX, _REACH = 2, 0.1, 4.0, 8, 0.6
+_FOLD, _LEAK, _GATE_BIAS, _BORDER_PX, _REACH = 2, 0.1, 6.0, 8, 0.6
 
 Array = npt.NDArray[np.generic]
 

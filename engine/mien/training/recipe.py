@@ -24,6 +24,8 @@ class RefinerRecipe:
         clip: largest norm of the gradient.
         seed: of first weights and batches.
         tone_match: see :class:`mien.training.refiner_batches.Deck`.
+        gate: train the gate as well. Without occluders in the takes it learns one thing
+            only: that half a performer is nearer to the truth than a misplaced persona.
         widths, depths: see :class:`mien.networks.refiner.RefinerConfig`.
         save_every, score_every, grid_every: steps.
         refresh_every: steps after which shards that were added meanwhile are taken in;
@@ -41,6 +43,7 @@ class RefinerRecipe:
     clip: float = 1.0
     seed: int = 8
     tone_match: float = 0.5
+    gate: bool = False
     widths: tuple[int, ...] = (16, 32, 64, 96)
     depths: tuple[int, ...] = (1, 2, 2, 3)
     save_every: int = 100

@@ -218,9 +218,11 @@ class RefinerTrainer:
             group["lr"] = rate
         with self._autocast():
             outputs = self.network(batch.inputs)
+        loss = leak_loss(outputs[:, 3:], batch.swapped)
+        if not recipe.gate:
+            outputs = torch.cat([outputs[:, :3], torch.ones_like(outputs[:, 3:])], dim=1)
         picture = compose(batch.inputs, outputs)
-        loss = refiner_loss(picture, batch.truth, batch.weights)
-        loss = loss + leak_loss(outputs[:, 3:], batch.swapped)
+        loss = loss + refiner_loss(picture, batch.truth, batch.weights)
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), recipe.clip)
@@ -299,7 +301,16 @@ class RefinerTrainer:
         if state.get("format") != _FORMAT:
             raise InputError(f"{path} has another format", "delete it to begin anew")
         before = recipe_from(state["recipe"])
-        for name in ("batch", "steps", "learning_rate", "seed", "widths", "depths", "tone_match"):
+        for name in (
+            "batch",
+            "steps",
+            "learning_rate",
+            "seed",
+            "widths",
+            "depths",
+            "tone_match",
+            "gate",
+        ):
             mine, theirs = getattr(self.recipe, name), getattr(before, name)
             if mine != theirs:
                 raise InputError(
