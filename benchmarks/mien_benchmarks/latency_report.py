@@ -65,8 +65,8 @@ def _distribution(samples: dict[str, list[float]]) -> str:
         )
         marks.append(_line(name, points))
     ticks = "".join(
-        f'<text x="{40 + (_WIDTH - 100) * part / 5:.0f}" text-anchor="middle" '
-        f'y="{_HEIGHT - 10}">{top * part / 5:.0f} ms</text>'
+        f'<text x="{40 + (_WIDTH - 100) * part / 5:.0f}" y="{_HEIGHT - 10}" '
+        f'text-anchor="middle">{top * part / 5:.0f} ms</text>'
         for part in range(6)
     )
     return _picture([*marks, ticks, _legend(samples)])
