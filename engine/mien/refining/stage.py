@@ -100,16 +100,16 @@ class RefinerStage:
         # From crop pixels to those of the region.
         back[:, 2] -= (left, top)
         size = (right - left, bottom - top)
-        planes = np.ascontiguousarray(outputs.transpose(1, 2, 0))
-        planes[..., :3] *= 255 * self._strength
-        planes[..., 3] = (1 - planes[..., 3]) * self._strength
-        moved = cv2.warpAffine(
-            planes, back, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT
-        )
+        residual = outputs[:3].transpose(1, 2, 0) * (255 * self._strength)
+        shown = (1 - outputs[3]) * self._strength
         area = frame_bgr[top:bottom, left:right]
-        shown = moved[..., 3:]
-        mended = (area + moved[..., :3]) * (1 - shown) + view.pixels * shown
-        area[:] = cv2.convertScaleAbs(np.maximum(mended, 0))
+        # Bytes are moved and added ten times as fast as floats; signs go separately.
+        cv2.add(area, _moved(residual, back, size), dst=area)
+        cv2.subtract(area, _moved(-residual, back, size), dst=area)
+        if float(shown.max()) * 255 >= 1.0:
+            share = _moved(shown * 255, back, size)[..., None].astype(np.float32) / 255
+            mended = area + (view.pixels.astype(np.float32) - area) * share
+            area[:] = cv2.convertScaleAbs(mended)
 
     def close(self) -> None:
         """Nothing to release; the session goes with the stage."""
@@ -134,6 +134,12 @@ class RefinerStage:
         np.multiply(planes.transpose(2, 0, 1), np.float32(1 / 255), out=self._inputs[0])
         outputs: F32Array = self._session.run(None, {self._name: self._inputs})[0][0]
         return outputs
+
+
+def _moved(plane: F32Array, back: F32Array, size: tuple[int, int]) -> U8Array:
+    """The positive part of a crop's plane, rounded, where it lies in the region."""
+    rounded = cv2.convertScaleAbs(np.maximum(plane, 0.0))
+    return np.asarray(cv2.warpAffine(rounded, back, size, flags=cv2.INTER_LINEAR), np.uint8)
 
 
 def _region(transform: F32Array, size: tuple[int, ...]) -> tuple[int, int, int, int]:
