@@ -54,8 +54,8 @@ class GpuBackend:
         pool, cuda = self.kernels.pool, self.gpu.cuda
         if value.size == 0:
             return DeviceArray(0, value.shape, value.dtype, max(value.strides[0], 1))
-        # Short rows are lists, which are packed on the host and on the GPU.
-        if self.aligned and value.ndim > 1 and value.strides[0] > 16:
+        # Lists and crops for networks, which are floats, are packed on the host and on the GPU.
+        if self.aligned and value.ndim > 1 and value.dtype == np.uint8:
             array = pool.array(value.shape, value.dtype)
         else:
             pitch = value.strides[0]
