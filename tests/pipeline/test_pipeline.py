@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from mien.complaints import Complaints
 from mien.config import GuardConfig
 from mien.errors import ModelError
 from mien.marking import draw_slate
@@ -271,7 +273,12 @@ def test_no_size_and_no_fault_breaks_the_loop(
 
 
 def test_equal_complaints_are_logged_once_a_second(caplog: pytest.LogCaptureFixture) -> None:
-    pipeline = make_pipeline(swapper=FakeSwapper(raising))
-    for index in range(50):
-        pipeline.process(make_frame(index))
-    assert len(caplog.records) == 1
+    now_s = [0.0]
+    complaints = Complaints(logging.getLogger("test"), lambda: now_s[0])
+    for index in range(60):
+        now_s[0] = index / 30
+        complaints.add("swapping failed")
+    assert [record.getMessage() for record in caplog.records] == [
+        "swapping failed (1 times in the last second)",
+        "swapping failed (30 times in the last second)",
+    ]
