@@ -96,12 +96,13 @@ class OscControl:
                 if not self._closed.is_set():
                     logger.debug("OSC: %s", error)
                 continue
-            self.heard += 1
             try:
                 self._take(datagram)
             except (ValueError, OverflowError, struct.error) as error:
                 self.malformed += 1
                 logger.debug("no OSC: %s", error)
+            finally:
+                self.heard += 1
 
     def _take(self, datagram: bytes) -> None:
         if datagram[:1] == b"/" and not self._is_wanted(datagram):
