@@ -26,7 +26,7 @@ from mien.pipeline import Outcome
 from mien.types import Frame
 from mien_streamer.sources.source import ClosingSource, SourceInfo
 from mien_streamer.studio.gallery import Gallery
-from mien_streamer.studio.stage import SourceChoice, StageConfig
+from mien_streamer.studio.stage_config import SourceChoice, StageConfig
 from mien_streamer.studio.studio import Studio
 from mien_streamer.webrtc.ends import WebRtcSource
 from mien_streamer.webrtc.inlet import Inlet

@@ -28,7 +28,7 @@ from mien.personas.library import Library
 from mien.pipeline import Pipeline
 from mien.types import U8Array
 from mien_streamer.studio.gallery import Gallery
-from mien_streamer.studio.stage import SourceChoice, StageConfig
+from mien_streamer.studio.stage_config import SourceChoice, StageConfig
 from mien_streamer.studio.studio import Studio
 from mien_streamer.webrtc.ends import WebRtcSource
 from mien_streamer.webrtc.inlet import Inlet

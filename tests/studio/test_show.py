@@ -29,7 +29,7 @@ from mien_streamer.sources import open_source
 from mien_streamer.studio.commands import Commands
 from mien_streamer.studio.gallery import Gallery
 from mien_streamer.studio.show_part import hook_show
-from mien_streamer.studio.stage import SourceChoice, StageConfig
+from mien_streamer.studio.stage_config import SourceChoice, StageConfig
 from mien_streamer.studio.studio import Studio
 from mien_streamer.webrtc.inlet import Inlet
 from mien_streamer.webrtc.server import ServerConfig

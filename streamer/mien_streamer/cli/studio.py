@@ -29,7 +29,7 @@ from mien_streamer.cli.stopping import stop_on_interrupt
 from mien_streamer.sources import Source, open_source
 
 if TYPE_CHECKING:
-    from mien_streamer.studio.stage import SourceChoice, StageConfig
+    from mien_streamer.studio.stage_config import SourceChoice, StageConfig
     from mien_streamer.webrtc.inlet import Inlet
 
 _CAMERA_SIZE = (1280, 720)
@@ -153,7 +153,7 @@ def _stage_config(
     likeness: float,
     swapper: str,
 ) -> StageConfig:
-    from mien_streamer.studio.stage import StageConfig
+    from mien_streamer.studio.stage_config import StageConfig
 
     runtime = importlib.metadata.version("onnxruntime")
     reason = "the mesh swapper and its networks need no GPU" if swapper == "mesh" else ""
@@ -179,7 +179,7 @@ def _choices(inlet: Inlet, asked: list[str] | None) -> list[SourceChoice]:
 
 
 def _choice(inlet: Inlet, spec: str) -> SourceChoice:
-    from mien_streamer.studio.stage import SourceChoice
+    from mien_streamer.studio.stage_config import SourceChoice
     from mien_streamer.webrtc.ends import WebRtcSource
 
     open_it: Callable[[], Source]

@@ -7,20 +7,18 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from mien.errors import MienError, UsageError
 from mien.marking import draw_slate
 from mien.marking.metadata import Statement
 from mien.personas.persona import Persona
-from mien.types import F32Array, Frame, U8Array
+from mien.types import Frame, U8Array
 from mien_streamer.loop import LiveStatus, OutcomeLike, run_live
-from mien_streamer.sinks.sink import ClosingSink, Sink
-from mien_streamer.sinks.virtual_camera import VirtualCameraSink
-from mien_streamer.sources.source import Source, SourceInfo
+from mien_streamer.sinks.sink import ClosingSink
 from mien_streamer.studio.measures import Measures
 from mien_streamer.studio.outputs import FixedOutput, Recording
+from mien_streamer.studio.stage_config import SourceChoice, StageConfig, StagePipeline
 from mien_streamer.webrtc.inlet import Inlet
 from mien_streamer.webrtc.outlet import Outlet
 
@@ -29,60 +27,6 @@ logger = logging.getLogger(__name__)
 _SLATE_SIZE = (720, 1280)
 _RETRY_S = 0.5
 _HOLD_S = 1.0
-
-
-class StagePipeline(Protocol):
-    """What the stage asks of :class:`mien.pipeline.Pipeline`."""
-
-    @property
-    def persona(self) -> Persona | None: ...
-    @property
-    def persona_error(self) -> Exception | None: ...
-    def set_persona(self, persona: Persona | None) -> None: ...
-    def set_likeness(self, likeness: float) -> None: ...
-    def panic(self, on: bool) -> None: ...
-    def enrol_performer(self, descriptor: F32Array | None) -> None: ...
-    def process(self, frame: Frame) -> OutcomeLike: ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceChoice:
-    """A source that the page may pick; nothing else can be opened from outside.
-
-    Attributes:
-        key: its name in commands.
-        label: what people read.
-        open: opens it.
-    """
-
-    key: str
-    label: str
-    open: Callable[[], Source]
-
-
-@dataclass(slots=True, kw_only=True)
-class StageConfig:
-    """What a stage is set up with.
-
-    Attributes:
-        sources: those to pick from; the first is opened at the start.
-        find: a persona by its name.
-        recordings: the folder for recordings.
-        guard: the guard's mode, for display.
-        likeness: at the start.
-        device, runner, reason: what draws on which device and why, for display.
-        virtual_camera: opens the virtual camera.
-    """
-
-    sources: tuple[SourceChoice, ...]
-    find: Callable[[str], Persona]
-    recordings: Path
-    guard: str = "hold"
-    likeness: float = 1.0
-    device: str = ""
-    runner: str = ""
-    reason: str = ""
-    virtual_camera: Callable[[SourceInfo], Sink] = VirtualCameraSink
 
 
 @dataclass(slots=True)

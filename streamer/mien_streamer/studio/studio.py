@@ -12,7 +12,8 @@ from aiohttp import web
 from mien_streamer.studio.commands import Commands
 from mien_streamer.studio.gallery import Gallery
 from mien_streamer.studio.http import StudioPages
-from mien_streamer.studio.stage import Stage, StageConfig, StagePipeline
+from mien_streamer.studio.stage import Stage
+from mien_streamer.studio.stage_config import StageConfig, StagePipeline
 from mien_streamer.webrtc.inlet import Inlet
 from mien_streamer.webrtc.server import ServerConfig, WebRtcServer
 
