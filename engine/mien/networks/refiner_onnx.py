@@ -21,6 +21,7 @@ INPUT, OUTPUT = "inputs", "outputs"
 _INPUT_CHANNELS = 3 + 3 + 1 + MAP_CHANNELS
 # As in mien.networks.refiner; a test holds both to the same pictures.
 _FOLD, _LEAK, _GATE_BIAS, _BORDER_PX, _REACH = 2, 0.1, 6.0, 8, 0.6
+_VEIL_PX = 16
 
 Array = npt.NDArray[np.generic]
 
@@ -106,7 +107,7 @@ def _build(graph: _Graph, weights: Mapping[str, Array], size: int) -> None:
         return graph.leaky(graph.add("Add", x, graph.conv(inner, *pair(f"{name}.second"))))
 
     two, one = (graph.constant(np.array(v, np.float32)) for v in (2.0, 1.0))
-    centred = graph.add("Sub", graph.add("Mul", INPUT, two), one)
+    centred = graph.add("Sub", graph.add("Mul", _veil(graph), two), one)
     folded = graph.add("SpaceToDepth", centred, blocksize=_FOLD)
     stem, bias = pair("stem")
     x = graph.leaky(graph.conv(folded, _refolded(stem), bias))
@@ -137,6 +138,20 @@ def _build(graph: _Graph, weights: Mapping[str, Array], size: int) -> None:
     shown = graph.add("Sub", one, graph.add("Sigmoid", graph.add("Add", "keep", shift)))
     gate = graph.add("Sub", one, graph.add("Mul", shown, graph.constant(window)))
     graph.add("Concat", residual, gate, output=OUTPUT, axis=1)
+
+
+def _veil(graph: _Graph) -> str:
+    """The inputs with the performer's pixels in coarse patches."""
+    node = graph._onnx.helper.make_node
+    parts = graph.constant(np.array([3, 3, _INPUT_CHANNELS - 6], np.int64))
+    graph.nodes.append(node("Split", [INPUT, parts], ["drawn", "performer", "maps"], axis=1))
+    tiles = [_VEIL_PX, _VEIL_PX]
+    coarse = graph.add("AveragePool", "performer", kernel_shape=tiles, strides=tiles)
+    larger = graph.constant(np.array([1, 1, _VEIL_PX, _VEIL_PX], np.float32))
+    light = graph.add(
+        "Resize", coarse, "", larger, mode="linear", coordinate_transformation_mode="half_pixel"
+    )
+    return graph.add("Concat", "drawn", light, "maps", axis=1)
 
 
 def _refolded(weight: Array) -> Array:
