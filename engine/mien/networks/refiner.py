@@ -1,10 +1,11 @@
 """The refiner: mends what geometry cannot in the mesh swapper's picture of a face.
 
 A small U-Net (Ronneberger et al. 2015) on the upright crop of
-:mod:`mien.refiner_view`. It sees the mesh swapper's composite, the performer's
-light (his or her pixels in coarse patches), the patch's matte and maps of the face, and says what to add and where the
-performer's own pixels should stay. Departures from the paper: pixels are folded into
-channels first and unfolded last, no normalisation, residual blocks, additive skips.
+:mod:`mien.refiner_view`. It sees the mesh swapper's composite, the performer's light (the
+frame's own pixels in coarse patches), the patch's matte and maps of the face, and says
+what to add and where the performer's own pixels should stay. Departures from the paper:
+pixels are folded into channels first and unfolded last, no normalisation, residual
+blocks, additive skips.
 The last layer starts at zero, so an untrained refiner changes nothing.
 """
 
