@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from mien.pipeline import Outcome, Pipeline
 from mien.types import Frame, U8Array
 from mien_benchmarks.bar_code import paint, read
-from mien_benchmarks.latency import LatencySettings, Way, clip_pictures
+from mien_benchmarks.latency_ways import LatencySettings, Way, clip_pictures
 from mien_streamer.loop import run_live
 from mien_streamer.sinks.virtual_camera import VirtualCameraSink
 from mien_streamer.sources.source import ClosingSource, SourceInfo

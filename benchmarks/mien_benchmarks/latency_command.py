@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as json_format
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -21,13 +22,17 @@ from mien_streamer.cli.values import parse_size
 from mien_streamer.sinks.partial import PartialFile, write_error
 
 if TYPE_CHECKING:
-    from mien_benchmarks.latency import LatencySettings
+    from mien_benchmarks.latency_ways import LatencySettings
+
+_ENOUGH_READABLE = 0.8
+"""Of the frames; with fewer, the slow ones may be the ones that are missing."""
 
 
 @bench_app.command(
     epilog="Examples: [bold]mien bench latency --json l.json --html l.html[/bold], "
     "[bold]mien bench latency --work mesh --seconds 30[/bold], "
-    "[bold]mien bench latency --way camera[/bold]"
+    "[bold]mien bench latency --way camera[/bold], "
+    "[bold]mien bench latency --camera 0[/bold] (photons to photons)"
 )
 def latency(
     way: Annotated[
@@ -37,6 +42,16 @@ def latency(
             "a file into a virtual camera. auto: the browser if there is one."
         ),
     ] = "auto",
+    camera: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N",
+            help="Photons to photons instead: a window shows a code that changes, this camera (a "
+            "number or part of its name) films it, the live loop's output is read. Point the "
+            "camera at the whole window first. Needs a screen and the extra 'window'; --codec "
+            "does not matter.",
+        ),
+    ] = None,
     work: Annotated[
         Literal["none", "mesh"], typer.Option(help="What is done to a picture on its way.")
     ] = "none",
@@ -58,9 +73,15 @@ def latency(
     ] = None,
 ) -> None:
     """Measure how long a picture takes from lens to screen, and where the time goes."""
-    webrtc.require()
+    if camera is not None and way != "auto":
+        raise UsageError(
+            f"--camera and --way {way} are two different measurements",
+            "leave --way out to film the screen, or --camera to stay inside the machine",
+        )
+    if camera is None:
+        webrtc.require()
     from mien_benchmarks.browser import why_no_browser
-    from mien_benchmarks.latency import LatencySettings
+    from mien_benchmarks.latency_ways import LatencySettings
 
     width, height = parse_size(size)
     if width % 2 or height % 2:
@@ -74,15 +95,15 @@ def latency(
         work=work,
         persona=find_persona(persona) if work == "mesh" else None,
     )
-    if way == "auto":
+    if camera is None and way == "auto":
         reason = why_no_browser()
         if reason:
             say_warning(f"measured without a browser: {reason}")
         way = "peer" if reason else "browser"
-    result = _measure(way, settings)
+    result = _measure(way, settings) if camera is None else _film(camera, settings, rounds)
     result |= {
         "settings": {
-            "way": way,
+            "way": way if camera is None else f"camera {camera}",
             "work": work,
             "size": size,
             "fps": fps,
@@ -103,6 +124,18 @@ def latency(
         _write(html, html_report(result))
 
 
+def _film(camera: str, settings: LatencySettings, rounds: int) -> dict[str, Any]:
+    """All rounds in one go: the camera is aimed once."""
+    from mien_benchmarks.latency_photons import OUTPUT, measure_photons
+
+    result = measure_photons(replace(settings, seconds=settings.seconds * rounds), camera, say)
+    for name, figures in result["ways"].items():
+        say(f"{name}: {figures['readable']:.1%} of {figures['sent']} frames readable")
+    if result["ways"][OUTPUT]["readable"] < _ENOUGH_READABLE:
+        say_warning(f"few frames were readable: {result['last_hint']}")
+    return result
+
+
 def _measure(way: str, settings: LatencySettings) -> dict[str, Any]:
     from mien_benchmarks import latency as measuring
 
@@ -118,7 +151,9 @@ def _measure(way: str, settings: LatencySettings) -> dict[str, Any]:
 def _show(result: dict[str, Any]) -> None:
     table = Table(box=None, pad_edge=False)
     table.add_column("lens to screen, ms")
-    for heading in ("p50", "p95", "p99", "max", "shown", "drawn", "unread"):
+    filmed = all("readable" in figures for figures in result["ways"].values())
+    counted = ("read", "frames") if filmed else ("shown", "drawn")
+    for heading in ("p50", "p95", "p99", "max", *counted, "unread"):
         table.add_column(heading, justify="right")
     for name, figures in result["ways"].items():
         times = (f"{figures[key]:.1f}" for key in ("p50", "p95", "p99", "max"))

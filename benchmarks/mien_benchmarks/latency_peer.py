@@ -23,7 +23,7 @@ from mien_benchmarks.bar_code import paint, read
 from mien_streamer.webrtc.encoding import VideoEncoder, picture_from_bgr
 
 if TYPE_CHECKING:
-    from mien_benchmarks.latency import LatencySettings
+    from mien_benchmarks.latency_ways import LatencySettings
 
 _WARM_S = 2.0
 
@@ -64,7 +64,7 @@ class NumberedTrack(MediaStreamTrack):
 
 
 def _pictures(settings: LatencySettings) -> list[U8Array]:
-    from mien_benchmarks.latency import clip_pictures
+    from mien_benchmarks.latency_ways import clip_pictures
 
     if settings.work == "mesh":
         return clip_pictures(settings.size)

@@ -18,8 +18,8 @@ from tests.cli.conftest import Mien
 from tests.cli.conftest import mien as mien
 
 from mien_benchmarks.bar_code import CELLS, cells_of, checksum, paint, read
-from mien_benchmarks.latency import percentiles
 from mien_benchmarks.latency_report import html_report
+from mien_benchmarks.latency_ways import percentiles
 
 
 @pytest.mark.parametrize("size", [(720, 1280), (360, 640), (181, 333)])
