@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mien.errors import DeviceError, OutputError
+from mien.errors import DeviceError, OutputError, UsageError
 from mien_streamer.controls import Action, HotKeys
 from mien_streamer.loop import run_offline
 from mien_streamer.sinks import open_sink
@@ -270,3 +270,10 @@ def test_text_is_laid_over_a_copy(size: tuple[int, int]) -> None:
     assert shown is not picture
     assert shown.shape == picture.shape
     assert (picture == striped(0, *size)).all()
+
+
+def test_webrtc_is_sent_live_and_the_error_says_how() -> None:
+    with pytest.raises(UsageError, match="mien swap cannot write") as error:
+        open_sink("webrtc", MadeSource(1).info)
+    assert "mien live" in error.value.hint
+    assert "--sink webrtc" in error.value.hint

@@ -47,7 +47,11 @@ def open_sink(
     """
     kind, _, rest = spec.partition(":")
     if spec == "webrtc":
-        raise UsageError("this mien has no WebRTC sink", "use virtualcam, window or file:PATH")
+        raise UsageError(
+            "WebRTC is live: mien swap cannot write to it",
+            "mien live --source file:PATH --sink webrtc sends a file to a browser or OBS; for "
+            "mien swap name a file, as in -o out.mp4",
+        )
     if spec == "null":
         return NullSink()
     if spec == "window":
