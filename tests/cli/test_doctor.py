@@ -56,6 +56,19 @@ def test_an_examination_that_falls_over_is_a_finding(monkeypatch: pytest.MonkeyP
     assert "no such device" in camera.says
 
 
+def test_the_webrtc_extra_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("aiortc", reason="the extra 'webrtc' is not installed")
+    pytest.importorskip("aiohttp", reason="the extra 'webrtc' is not installed")
+    here = next(finding for finding in examine() if finding.subject == "WebRTC")
+    assert here.state is State.WORKS
+    assert "aiortc 1." in here.says
+    monkeypatch.setattr("mien_streamer.webrtc.find_spec", lambda name: None)
+    absent = next(finding for finding in examine() if finding.subject == "WebRTC")
+    assert absent.state is State.OPTIONAL
+    assert "aiortc and aiohttp" in absent.says
+    assert absent.hint == "pip install 'mien[webrtc]'"
+
+
 def test_an_unwritable_library_says_how_to_move_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,12 +11,14 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
 
-from mien.errors import MienError
+from mien.errors import MienError, MissingError
+from mien_streamer import webrtc
 from mien_streamer.cli.report import cpu_name, usable_cores, versions
 from mien_streamer.cli.setup import open_library
 
@@ -63,6 +65,7 @@ def examine() -> list[Finding]:
         ("camera", look_at_cameras),
         ("virtual camera", look_at_virtual_camera),
         ("window", look_at_window),
+        ("WebRTC", look_at_webrtc),
         ("GPU", look_at_gpu),
         ("GPU kernels", look_at_gpu_kernels),
         ("TensorRT", look_at_tensorrt),
@@ -265,6 +268,21 @@ def look_at_window() -> Finding:
             hint="use --sink virtualcam or file:PATH, or log in to a desktop",
         )
     return Finding(subject="window", state=State.WORKS, says="ready")
+
+
+def look_at_webrtc() -> Finding:
+    """The libraries behind the studio, WHIP and WHEP."""
+    try:
+        webrtc.require()
+    except MissingError as error:
+        return Finding(
+            subject="WebRTC",
+            state=State.OPTIONAL,
+            says=f"{error.what}; without it no mien studio, no --source or --sink webrtc",
+            hint=error.hint,
+        )
+    says = ", ".join(f"{name} {version(name)}" for name in ("aiortc", "aiohttp"))
+    return Finding(subject="WebRTC", state=State.WORKS, says=f"ready ({says})")
 
 
 def look_at_gpu() -> Finding:
