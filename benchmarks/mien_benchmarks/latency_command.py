@@ -83,6 +83,8 @@ def latency(
     from mien_benchmarks.browser import why_no_browser
     from mien_benchmarks.latency_ways import LatencySettings
 
+    if camera is not None:
+        camera = camera.removeprefix("camera:")
     width, height = parse_size(size)
     if width % 2 or height % 2:
         raise UsageError(f"{size} has an odd side", "use even ones, like 1280x720")
