@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 import time
+import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from fractions import Fraction
@@ -227,3 +229,12 @@ async def until(condition: Callable[[], bool | Awaitable[bool]], seconds: float 
             return
         assert time.monotonic() < end, "it did not come to pass"
         await asyncio.sleep(0.02)
+
+
+@pytest.fixture(autouse=True)
+def _reap_callers() -> Iterator[None]:
+    """Callers that vanish leave sockets to the collector; that is their business, not ours."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()

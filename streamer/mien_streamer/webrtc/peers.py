@@ -269,6 +269,10 @@ class Peers:
         if peer.track is not None:
             peer.track.stop()
         await peer.connection.close()
+        # aiortc stops transceivers before transports: a handshake that ends in between
+        # starts senders that nobody would stop.
+        for transceiver in peer.connection.getTransceivers():
+            await transceiver.stop()
         for task in peer.tasks:
             if task is not current:
                 task.cancel()
