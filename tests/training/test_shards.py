@@ -37,7 +37,7 @@ def test_an_empty_take_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_shards_says_how_to_make_some(tmp_path: Path) -> None:
-    with pytest.raises(MediaError, match="render_truth"):
+    with pytest.raises(MediaError, match="train takes"):
         find_shards(tmp_path)
 
 

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import cv2
 
-from .anatomy import Head, ShapeLibrary
-from .people import CAST
-from .studio import Sitter, photograph, soft_frontal_light
+from mien.training.synthetic.cast import CAST
+from mien.training.synthetic.figure.anatomy import Head, ShapeLibrary
+from mien.training.synthetic.figure.studio import Sitter, photograph, soft_frontal_light
 
 PORTRAITS = Path(__file__).parent / "portraits"
 # Good enough that textures made of PNGs look the same; ten people stay below 3 MB.

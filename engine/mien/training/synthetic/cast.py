@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .person import Person
+from .figure.person import Person
 
 # What most people read as a feminine face, as a start for the women of the cast.
 _SOFT = {

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from tools.render_cast.anatomy import EYE, F32, I32, SKIN, Head
-from tools.render_cast.hair import grow_cap, grow_style
-from tools.render_cast.person import Person, sculpt
-from tools.render_cast.rasteriser import SOLID, depth_map, rasterise, vertex_normals
-from tools.render_cast.shading import LIPS, MOUTH, OPENNESS, RIM, shade
-from tools.render_cast.skin import SkinMaps, paint_skin, smoothstep
-from tools.render_cast.studio import (
+
+from .figure.anatomy import EYE, F32, I32, SKIN, Head
+from .figure.hair import grow_cap, grow_style
+from .figure.person import Person, sculpt
+from .figure.rasteriser import SOLID, depth_map, rasterise, vertex_normals
+from .figure.shading import LIPS, MOUTH, OPENNESS, RIM, shade
+from .figure.skin import SkinMaps, paint_skin, smoothstep
+from .figure.studio import (
     Camera,
     Light,
     axes_along,

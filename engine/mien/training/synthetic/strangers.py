@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-from tools.render_cast.person import IRIS_COLOURS, SHIRTS, Person
+
+from .figure.person import IRIS_COLOURS, SHIRTS, Person
 
 # The seeds of strangers lie far from those of the cast and of the truth benchmark's people.
 _FIRST_SEED = 100_000

@@ -8,11 +8,11 @@ import pytest
 pytest.importorskip("numba", reason="the studio draws with numba")
 pytest.importorskip("scipy", reason="the studio shapes heads with scipy")
 
-from tools.render_cast.people import CAST
-from tools.render_truth.__main__ import HELD_OUT, call_of
-from tools.render_truth.acting import Score
-from tools.render_truth.location import draw_backdrop, draw_light, draw_sensor
-from tools.render_truth.strangers import draw_stranger
+from mien.training.synthetic.acting import Score
+from mien.training.synthetic.cast import CAST
+from mien.training.synthetic.location import draw_backdrop, draw_light, draw_sensor
+from mien.training.synthetic.strangers import draw_stranger
+from mien.training.synthetic.takes import HELD_OUT, call_of
 
 UNITS = [
     f"{unit}{side}"

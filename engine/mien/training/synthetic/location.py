@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import numpy.typing as npt
-from tools.render_cast.anatomy import F32
-from tools.render_cast.studio import Camera, Light, axes_along, develop, towards
+
+from .figure.anatomy import F32
+from .figure.studio import Camera, Light, axes_along, develop, towards
 
 U8 = npt.NDArray[np.uint8]
 

@@ -1,0 +1,1 @@
+"""One person drawn: anatomy, skin, hair, light and camera."""
