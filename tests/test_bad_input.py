@@ -636,3 +636,10 @@ def test_an_unexpected_failure_is_one_line_and_debug_shows_the_rest(
     arguments = ("swap", bench.talking, "-p", PERSONA, "-o", bench.output)
     assert_clear_failure(mien(*arguments), 1, bench)
     assert "Traceback" in mien(*arguments, "--debug").err
+
+
+def test_a_demo_does_not_write_over_a_file(mien: Mien, bench: Bench) -> None:
+    result = mien("demo", "--out", bench.output)
+    assert result.code == 1
+    assert "is a file" in result.err
+    assert bench.output.read_bytes() == PRECIOUS

@@ -49,6 +49,8 @@ def demo(
     """See it work: swap the bundled clip and show before and after."""
     try:
         out.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise OutputError(f"{out} is a file", "name a folder with --out") from error
     except OSError as error:
         raise write_error(out, error) from error
     if show:
