@@ -15,6 +15,7 @@ from mien.shows.director import Clock
 from mien.shows.follow import FollowedClock
 from mien.shows.show import Performer
 from mien.types import F32Array, Frame
+from mien_streamer.show_sound import HeardBeside, SoundTrack
 
 FindPersona = Callable[[str], Persona]
 
@@ -73,15 +74,22 @@ class ShowSession:
         self.player = ShowPlayer(
             show, ready=pipeline.wings.is_ready, clock=time.monotonic if live else None
         )
-        self.director = ShowDirector(
-            self.player, clock or (live_clock if live else stream_clock), record
-        )
+        self._clock = clock or (live_clock if live else stream_clock)
+        self._record = record
+        self.director = ShowDirector(self.player, self._clock, record)
         loaders = {name: self._loader(find, name) for name in self._in_order()}
         opening = {who.wears or show.start for who in show.performers.values()} or {show.start}
         first = {name: load for name, load in loaders.items() if name in opening or not live}
         pipeline.wings.call(first, wait=True)
         pipeline.wings.call({name: load for name, load in loaders.items() if name not in first})
+        self._pipeline = pipeline
         pipeline.direct(self.director)
+
+    def hear(self, track: SoundTrack) -> None:
+        """Lets the show hear a sound that runs beside the pictures; before the first frame."""
+        hearing = HeardBeside(self._clock, track, self.player)
+        self.director = ShowDirector(self.player, hearing, self._record)
+        self._pipeline.direct(self.director)
 
     def _loader(self, find: FindPersona, name: str) -> Callable[[], Persona]:
         def load() -> Persona:

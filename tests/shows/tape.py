@@ -95,7 +95,7 @@ def play(
     sign = np.where(flips % 2, 1.0, -1.0)
     ramp = np.clip((time - nearest) / rise_s * 2.0 - 1.0, -1.0, 1.0)
     sound = np.where(flips > 0, level * sign * ramp, 0.0)
-    sound[time > now] = 0.0
+    sound[time > now + 0.001] = 0.0
     chance = np.random.default_rng(7)
     sound += noise * chance.standard_normal(len(sound))
     sound += hum * np.sqrt(2) * np.sin(2 * np.pi * 50 * time)

@@ -12,7 +12,7 @@ import pytest
 from mien.errors import DeviceError
 from mien.look import EVERYONE
 from mien.shows import ShowPlayer
-from mien.shows.follow import SILENCE_S, FollowedClock, MidiClock, MidiTimecode
+from mien.shows.follow import SILENCE_S, FollowedClock, MidiClock, MidiTimecode, TimecodeHand
 from mien.shows.tempo import TempoMap
 from mien_streamer.controls import midi
 from tests.shows.shows import HEAD, cue, show_of
@@ -223,7 +223,7 @@ def mtc(hours: int, minutes: int, seconds: int, frames: int, rate: int) -> list[
 def test_timecode_is_put_together_from_eight_pieces() -> None:
     hand = Hand()
     clock = FollowedClock(hand)
-    timecode = MidiTimecode(clock)
+    timecode = MidiTimecode(TimecodeHand(None, clock), hand)
     for piece, value in mtc(1, 2, 3, 10, 1):
         timecode.quarter_frame(piece, value)
     assert clock.read(hand.now_s) == pytest.approx(3723 + 12 / 25)
@@ -244,9 +244,33 @@ def test_a_show_that_follows_timecode_fires_its_cues_by_it() -> None:
     clock = FollowedClock(hand)
     player = make_player(cue("one", at="7s", transition="cut"), follow="mtc")
     port = InjectedPort()
-    midi.MidiControl(player, port, follow=clock)
+    midi.MidiControl(player, port, follow=clock, clock=hand)
     for expected, second in (("ada", 6), ("kai", 7)):
         for piece, value in mtc(0, 0, second, 0, 3):
             port.play("quarter_frame", frame_type=piece, frame_value=value)
         player.advance(hand.now_s, clock.read(hand.now_s))
         assert player.state().wears[EVERYONE] == expected
+
+
+def test_a_cue_waits_for_a_label_whatever_clock_the_show_has() -> None:
+    hand = Hand()
+    player = make_player(cue("one", timecode="00:00:07:12", transition="cut"))
+    port = InjectedPort()
+    midi.MidiControl(player, port, clock=hand)
+    for expected, frames in (("ada", 8), ("ada", 10), ("kai", 12)):
+        for piece, value in mtc(0, 0, 7, frames, 1):
+            port.play("quarter_frame", frame_type=piece, frame_value=value)
+        hand.now_s += 2 / 25
+        assert wears(player) == expected
+
+
+def test_drop_frame_timecode_keeps_to_the_wall_across_a_minute() -> None:
+    hand = Hand()
+    clock = FollowedClock(hand)
+    timecode = MidiTimecode(TimecodeHand(None, clock), hand)
+    read = []
+    for seconds, frames, minutes in ((59, 28, 0), (0, 2, 1)):
+        for piece, value in mtc(0, minutes, seconds, frames, 2):
+            timecode.quarter_frame(piece, value)
+        read.append(clock.read(hand.now_s))
+    assert read[1] - read[0] == pytest.approx(2 * 1001 / 30000)

@@ -1,19 +1,24 @@
-"""Show time that another machine gives: MIDI timecode, MIDI clock, OSC."""
+"""Show time that another machine gives: timecode, MIDI clock, OSC."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from math import isfinite
+from typing import Protocol
 
+from mien.shows.show import Show, TriggerKind
 from mien.shows.tempo import TempoMap
+from mien.shows.timecode import Timecode, read_timecode
 from mien.shows.values import LONGEST_S
 
 SILENCE_S = 0.5
 """A clock that has not been heard for so long stands still."""
 
 _PULSES_PER_BEAT = 24
-_MTC_RATES = (24.0, 25.0, 30000 / 1001, 30.0)
+_MTC_RATES = (24, 25, 30, 30)
+_MTC_DROP = 2
 # A quarter-frame message tells the time at which its set of eight began.
 _MTC_LAG_FRAMES = 2.0
 
@@ -30,20 +35,36 @@ class FollowedClock:
         self._lock = threading.Lock()
         self._show_s = 0.0
         self._heard_s = 0.0
-        self._runs = False
+        self._speed = 0.0
 
-    def say(self, show_s: float, *, runs: bool = True) -> None:
-        """The show time now. What cannot be a time is ignored."""
-        if not isfinite(show_s) or not 0.0 <= show_s <= LONGEST_S:
+    def say(
+        self,
+        show_s: float,
+        *,
+        runs: bool = True,
+        at_s: float | None = None,
+        speed: float = 1.0,
+    ) -> None:
+        """The show time at a moment. What cannot be a time is ignored.
+
+        Args:
+            show_s: the other machine's time.
+            runs: it goes on from here.
+            at_s: when it was that, on the run's clock; None is now.
+            speed: how fast the other machine runs; negative is backwards.
+        """
+        if not isfinite(show_s) or not 0.0 <= show_s <= LONGEST_S or not isfinite(speed):
             return
+        heard_s = self._clock() if at_s is None else at_s
         with self._lock:
-            self._show_s, self._heard_s, self._runs = show_s, self._clock(), runs
+            self._show_s, self._heard_s = show_s, heard_s
+            self._speed = speed if runs else 0.0
 
     def stop(self) -> None:
         """The other machine stopped."""
         with self._lock:
             self._show_s = self._read(self._clock())
-            self._runs = False
+            self._speed = 0.0
 
     def read(self, now_s: float) -> float:
         """Show time at a time of the run's clock."""
@@ -51,9 +72,8 @@ class FollowedClock:
             return self._read(now_s)
 
     def _read(self, now_s: float) -> float:
-        if not self._runs:
-            return self._show_s
-        return self._show_s + min(max(now_s - self._heard_s, 0.0), SILENCE_S)
+        since_s = min(max(now_s - self._heard_s, 0.0), SILENCE_S)
+        return max(self._show_s + since_s * self._speed, 0.0)
 
 
 class MidiClock:
@@ -81,11 +101,99 @@ class MidiClock:
             self._clock.say(max(self._tempo.seconds(self._pulses / _PULSES_PER_BEAT), 0.0))
 
 
-class MidiTimecode:
-    """MTC quarter frames and full frames, turned into show time."""
+class TimecodeHand:
+    """What timecode does to a show, as MIDI or as sound: moves the playhead, fires cues.
 
-    def __init__(self, clock: FollowedClock) -> None:
-        self._clock = clock
+    One thread, but for the player and the clock, which take care of themselves.
+
+    Args:
+        player: whose cues wait for labels; None for none.
+        follow: the clock that follows, if it does.
+        zero: the label at which show time is zero.
+    """
+
+    def __init__(
+        self,
+        player: Triggered | None,
+        follow: FollowedClock | None,
+        zero: Timecode | None = None,
+    ) -> None:
+        self._player, self._follow, self._zero = player, follow, zero
+        self._waiting: list[tuple[str, Timecode]] = []
+        if player is not None:
+            texts = dict.fromkeys(
+                trigger.address
+                for cue in player.show.cues
+                for trigger in cue.triggers
+                if trigger.kind == "timecode"
+            )
+            self._waiting = [(text, read_timecode(text)) for text in texts]
+        self._last: tuple[int, float] | None = None
+
+    def hear(
+        self,
+        label: Timecode,
+        frames_per_s: int,
+        at_s: float,
+        *,
+        speed: float = 1.0,
+        runs: bool = True,
+    ) -> None:
+        """A label that was heard.
+
+        Args:
+            label: the label; it begins at ``at_s``.
+            frames_per_s: nominal rate, 24, 25 or 30.
+            at_s: on the run's clock.
+            speed: of the tape; negative is backwards.
+            runs: the tape moves.
+        """
+        if self._follow is not None:
+            show_s = label.time_s(frames_per_s)
+            if self._zero is not None:
+                show_s -= replace(self._zero, drop=label.drop).time_s(frames_per_s)
+            # Before the show there is its beginning.
+            self._follow.say(max(show_s, 0.0), runs=runs and show_s >= 0, at_s=at_s, speed=speed)
+        if self._player is not None and self._waiting:
+            self._fire(self._player, label, frames_per_s, at_s, speed)
+
+    def _fire(
+        self, player: Triggered, label: Timecode, rate: int, at_s: float, speed: float
+    ) -> None:
+        """Fires what lies between the last label and this one, if the tape ran through it."""
+        now = label.count(rate)
+        before, then_s = self._last or (now - 1, at_s)
+        self._last = now, at_s
+        if now == before or speed < 0.0:
+            return
+        if not 0 < now - before <= rate:
+            # It was wound: what it was wound over does not count, where it arrives does.
+            before, then_s = now - 1, at_s
+        for text, wanted in self._waiting:
+            place = replace(wanted, drop=label.drop).count(rate)
+            if before < place <= now:
+                share = (place - before) / (now - before)
+                player.trigger("timecode", text, at_s=then_s + (at_s - then_s) * share)
+
+
+class Triggered(Protocol):
+    """The part of a player that timecode reaches."""
+
+    show: Show
+
+    def trigger(self, kind: TriggerKind, address: str, *, at_s: float | None = None) -> bool: ...
+
+
+class MidiTimecode:
+    """MTC quarter frames and full frames, put together.
+
+    Args:
+        hand: hears the labels.
+        clock: the run's clock, seconds.
+    """
+
+    def __init__(self, hand: TimecodeHand, clock: Callable[[], float]) -> None:
+        self._hand, self._clock = hand, clock
         self._nibbles: dict[int, int] = {}
         self._next = 0
 
@@ -109,7 +217,7 @@ class MidiTimecode:
         """The data of a system-exclusive message; others than full frames are ignored."""
         if len(data) == 8 and data[0] == 0x7F and data[2:4] == (1, 1):
             hours, minutes, seconds, frames = data[4:]
-            self._say(hours >> 5 & 3, hours & 31, minutes, seconds, frames, lag=0.0, runs=False)
+            self._say(hours >> 5 & 3, hours & 31, minutes, seconds, frames, runs=False)
 
     def _say(
         self,
@@ -119,11 +227,11 @@ class MidiTimecode:
         seconds: int,
         frames: int,
         *,
-        lag: float = _MTC_LAG_FRAMES,
         runs: bool = True,
     ) -> None:
-        fps = _MTC_RATES[rate]
-        if hours > 23 or minutes > 59 or seconds > 59 or frames >= fps + 1:
+        nominal = _MTC_RATES[rate]
+        label = Timecode(hours, minutes, seconds, frames, drop=rate == _MTC_DROP)
+        if not label.is_label(nominal):
             return
-        time_s = hours * 3600 + minutes * 60 + seconds + (frames + lag) / fps
-        self._clock.say(time_s, runs=runs)
+        lag_s = _MTC_LAG_FRAMES / nominal if runs else 0.0
+        self._hand.hear(label, nominal, self._clock() - lag_s, runs=runs)

@@ -11,32 +11,30 @@ Rules:
   cue for the same performer takes its place.
 * A timed cue fires once. A clock that jumps ahead fires what lies between, in order; one
   that is rewound arms the cues ahead of it again. The face stays either way.
+* An onset fires the cues that wait for any, the one that waits to be next, and once each those
+  whose time has come.
 * HOLD stops the show's clock, not a transition that is under way.
 """
 
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Callable
-from typing import Literal
 
 from mien.look import EVERYONE, Look, dominant
 from mien.shows._due import SAME_MOMENT_S, Due, Follow
+from mien.shows._inbox import Inbox
 from mien.shows.clock import ShowClock
 from mien.shows.show import BARE, SLATE, Cue, Show, TriggerKind, follows_at_s
 from mien.shows.stage import change_by, opening
 from mien.shows.state import CueState, Event, EventKind, PlayerState
 
-_MOST_ORDERS = 64
 _HISTORY = 200
 _EVENTS: dict[CueState, EventKind] = {
     "running": "fired",
     "waiting": "waiting",
     "overruled": "overruled",
 }
-
-_Order = Literal["go", "back", "hold", "hold on", "hold off"]
 
 
 class ShowPlayer:
@@ -64,17 +62,10 @@ class ShowPlayer:
     ) -> None:
         self.show = show
         self._ready = ready
-        self._stamp = clock
+        self._inbox = Inbox(show, clock)
         self._place = {cue.name: place for place, cue in enumerate(show.cues)}
         self._planned = show.planned_s()
         self._lock = threading.RLock()
-        self._orders: deque[tuple[_Order, float | None]] = deque(maxlen=_MOST_ORDERS)
-        # One entry a cue: a flood of triggers fires it once a frame.
-        self._outside: dict[str, tuple[str, float | None]] = {}
-        self._by_trigger: dict[tuple[TriggerKind, str], list[Cue]] = {}
-        for cue in show.cues:
-            for trigger in cue.triggers:
-                self._by_trigger.setdefault((trigger.kind, trigger.address), []).append(cue)
         self._listeners: list[Callable[[Event], None]] = []
         self._restart()
 
@@ -100,37 +91,34 @@ class ShowPlayer:
 
     def wants(self, kind: TriggerKind, address: str) -> bool:
         """True when a cue waits for this trigger."""
-        return (kind, address) in self._by_trigger
+        return self._inbox.wants(kind, address)
 
-    def trigger(self, kind: TriggerKind, address: str) -> bool:
-        """Something came in from outside; False when no cue wants it. Cheap enough for a flood."""
-        cues = self._by_trigger.get((kind, address), ())
-        for cue in cues:
-            self._outside.setdefault(cue.name, (f"{kind} {address}", self._stamped()))
-        return bool(cues)
+    def trigger(self, kind: TriggerKind, address: str, *, at_s: float | None = None) -> bool:
+        """Something came in from outside; False when no cue wants it. Cheap enough for a flood.
+
+        ``at_s`` is when, on the run's clock, where that is known better than by now.
+        """
+        return self._inbox.trigger(kind, address, at_s)
+
+    def onset(self, at_s: float | None = None) -> None:
+        """Something began to sound: fires the cues that wait for it."""
+        self._inbox.onset(at_s)
 
     def fire(self, name: str, why: str = "button") -> bool:
         """Fire a cue by its name; False when there is none."""
-        if name not in self._place:
-            return False
-        self._outside.setdefault(name, (why, self._stamped()))
-        return True
+        return self._inbox.fire(name, why)
 
     def go(self) -> None:
         """Fire the cue after the current one."""
-        self._orders.append(("go", self._stamped()))
+        self._inbox.order("go")
 
     def back(self) -> None:
         """Return to what the cue before the current one showed."""
-        self._orders.append(("back", self._stamped()))
+        self._inbox.order("back")
 
     def hold(self, on: bool | None = None) -> None:
         """Stop the show's clock or let it go on; None turns it over."""
-        order: _Order = "hold" if on is None else "hold on" if on else "hold off"
-        self._orders.append((order, self._stamped()))
-
-    def _stamped(self) -> float | None:
-        return self._stamp() if self._stamp is not None else None
+        self._inbox.order("hold" if on is None else "hold on" if on else "hold off")
 
     def state(self) -> PlayerState:
         """A picture of the moment, for the wings."""
@@ -170,6 +158,7 @@ class ShowPlayer:
             due = self._take_orders(before_s)
             if self._clock.tick(now_s, show_s):
                 self._rewind()
+            due += self._due_by_onset(before_s, due)
             self._play(due + self._due_by_time() + self._due_waiting())
             self._settle()
 
@@ -213,7 +202,7 @@ class ShowPlayer:
                 self._changes = {role: was.shifted(-1e6) for role, was in self._changes.items()}
             self._follows.clear()
             self._settle()
-        self._outside[name] = ("go", None)
+        self._inbox.fire(name, "go")
         return 0.0
 
     # Steps of advance(), in order.
@@ -228,14 +217,11 @@ class ShowPlayer:
 
     def _take_orders(self, before_s: float) -> list[Due]:
         """What was asked for since the last moment, each at its own."""
-        due: list[Due] = []
-        while self._outside:
-            # In the order of the file, so that equal stamps cannot depend on the threads.
-            name = min(self._outside, key=self._place.__getitem__)
-            why, stamp_s = self._outside.pop(name)
-            due.append(self._due(name, self._between(before_s, stamp_s), why))
-        while self._orders:
-            order, stamp_s = self._orders.popleft()
+        due = [
+            self._due(name, self._between(before_s, stamp_s), why)
+            for name, why, stamp_s in self._inbox.take_cues()
+        ]
+        for order, stamp_s in self._inbox.take_orders():
             time_s = self._between(before_s, stamp_s)
             if order == "go":
                 name = self._next_name(due) or ""
@@ -244,6 +230,22 @@ class ShowPlayer:
                 self._step_back(time_s)
             else:
                 self._clock.hold({"hold on": True, "hold off": False}.get(order), time_s)
+        return due
+
+    def _due_by_onset(self, before_s: float, ordered: list[Due]) -> list[Due]:
+        due: list[Due] = []
+        for stamp_s in self._inbox.take_onsets():
+            time_s = self._between(before_s, stamp_s)
+            show_s = self._clock.show_s - (self._now_s - time_s)
+            following = self._next_name(ordered + due)
+            taken = {one.cue.name for one in due} | self._fired
+            for cue, trigger in self._inbox.on_onset:
+                armed = trigger.address == "any" or (
+                    trigger.from_s <= show_s + SAME_MOMENT_S and cue.name not in taken
+                    if trigger.address == "from"
+                    else cue.name == following
+                )
+                due += [self._due(cue.name, time_s, "onset")] if armed else []
         return due
 
     def _due_by_time(self) -> list[Due]:
@@ -338,6 +340,11 @@ class ShowPlayer:
     def _rewind(self) -> None:
         """Arm what lies ahead of the playhead again."""
         ahead = {name for name, time_s in self._planned.items() if time_s >= self._clock.show_s}
+        ahead |= {
+            cue.name
+            for cue, trigger in self._inbox.on_onset
+            if trigger.address == "from" and trigger.from_s >= self._clock.show_s
+        }
         self._fired -= ahead
         self._states.update({name: "ahead" for name in ahead})
         self._tell(Event(self._now_s, self._clock.show_s, "rewound", ""))

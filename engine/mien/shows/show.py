@@ -9,11 +9,12 @@ from typing import Literal
 from mien.look import EVERYONE, Side
 from mien.shows.curves import Curve, Named
 from mien.shows.tempo import TempoMap
+from mien.shows.timecode import Timecode
 
 TransitionKind = Literal["cut", "morph", "wipe", "flicker"]
 TargetKind = Literal["persona", "bare", "slate"]
-Follow = Literal["own", "midi-clock", "mtc", "osc"]
-TriggerKind = Literal["osc", "midi", "key", "button"]
+Follow = Literal["own", "midi-clock", "mtc", "ltc", "osc"]
+TriggerKind = Literal["osc", "midi", "key", "button", "timecode", "onset"]
 
 EASE = Named("ease")
 
@@ -40,11 +41,14 @@ class Trigger:
     Attributes:
         kind: where it comes from.
         address: OSC address; ``note 36``, ``cc 7`` or ``program 3`` (with `` channel 10``
-            after it where the channel matters); the key; or the button's name.
+            after it where the channel matters); the key; the button's name; a timecode;
+            or for an onset ``any``, ``next`` (while GO would take this cue) or ``from``.
+        from_s: show time before which an onset ``from`` does not count.
     """
 
     kind: TriggerKind
     address: str
+    from_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +100,40 @@ class Performer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sound:
+    """How a show listens.
+
+    Attributes:
+        sensitivity: 0..1, for onsets.
+        gap_s: after an onset no other counts for so long.
+        channel: where to hear onsets, from 0; None for all that carry no timecode.
+        timecode_channel: where to hear timecode, from 0; None for the first that has it.
+    """
+
+    sensitivity: float = 0.5
+    gap_s: float = 0.1
+    channel: int | None = None
+    timecode_channel: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """Where a show's orders come from and its news go, where no option says otherwise.
+
+    Attributes:
+        osc, osc_out: ``PORT`` or ``HOST:PORT``.
+        midi, midi_out: part of a port's name, or ``virtual:NAME``.
+        audio_in: sound to listen to.
+    """
+
+    osc: str | None = None
+    osc_out: str | None = None
+    midi: str | None = None
+    midi_out: str | None = None
+    audio_in: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Show:
     """What a show file says.
 
@@ -107,8 +145,11 @@ class Show:
         cues: in the order of the file, which is the order of GO.
         tempo: seconds and beats.
         follow: whose clock the timed cues follow.
+        zero: the timecode at which show time is zero; None is 00:00:00:00.
         likeness, iris: what holds where a cue says nothing.
         audio: path of the backing track, or None.
+        sound: how to listen for onsets and timecode.
+        ports: what is connected.
     """
 
     name: str
@@ -121,6 +162,22 @@ class Show:
     likeness: float = 1.0
     iris: float = 1.0
     audio: str | None = None
+    zero: Timecode | None = None
+    sound: Sound = Sound()
+    ports: Ports = Ports()
+
+    @property
+    def wants_timecode(self) -> bool:
+        """True when a cue, or the clock, waits for timecode."""
+        return self.follow in ("mtc", "ltc") or self._has("timecode")
+
+    @property
+    def wants_onsets(self) -> bool:
+        """True when a cue waits for an onset."""
+        return self._has("onset")
+
+    def _has(self, kind: TriggerKind) -> bool:
+        return any(trigger.kind == kind for cue in self.cues for trigger in cue.triggers)
 
     @property
     def roles(self) -> tuple[str, ...]:

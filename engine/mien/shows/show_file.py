@@ -11,6 +11,7 @@ from typing import Any, get_args
 from mien.errors import MienError, ShowError
 from mien.look import EVERYONE, Side
 from mien.shows._between import check_chains, check_names
+from mien.shows._connections import check_sound, read_ports, read_sound
 from mien.shows._fields import NAME, Fields, Problem, is_int, nearest, number
 from mien.shows._lines import Lines, Path
 from mien.shows.curves import CURVE_NAMES, Bezier, Curve, Named
@@ -27,15 +28,16 @@ from mien.shows.show import (
     TriggerKind,
 )
 from mien.shows.tempo import TempoMap
+from mien.shows.timecode import Timecode, read_timecode
 from mien.shows.values import read_span, read_time, read_trigger
 
 FORMAT = 1
 MOST_CUES = 2000
 LARGEST_BYTES = 2**20
 
-_TOP = ("format", "show", "clock", "personas", "performers", "cue")
+_TOP = ("format", "show", "clock", "sound", "ports", "personas", "performers", "cue")
 _SHOW = ("name", "start", "likeness", "eyes", "audio")
-_CLOCK = ("bpm", "tempo", "beats_per_bar", "offset", "follow")
+_CLOCK = ("bpm", "tempo", "beats_per_bar", "offset", "follow", "zero")
 _PERFORMER = ("recognise", "wears")
 _TRIGGERS: tuple[TriggerKind, ...] = get_args(TriggerKind)
 _CUE = (
@@ -138,7 +140,7 @@ class _Reader(Fields):
         cues = tuple(self._read_cues())
         check_names(self, cues)
         check_chains(self, cues)
-        return Show(
+        show = Show(
             name=self.text(head, "name", ("show",), "untitled"),
             start=start,
             personas=self._personas or self._direct,
@@ -146,10 +148,17 @@ class _Reader(Fields):
             cues=cues,
             tempo=self.tempo,
             follow=self.choice(clock, "follow", ("clock",), get_args(Follow), "own"),
+            zero=self.value(
+                clock, "zero", ("clock",), lambda label: read_timecode(str(label)), None
+            ),
             likeness=self.unit(head, ("show",)) or (0.0 if head.get("likeness") == 0 else 1.0),
             iris=self.eyes(head, ("show",), 1.0) or 0.0,
             audio=self._audio(head),
+            sound=read_sound(self, self.table(self._data, "sound", ())),
+            ports=read_ports(self, self.table(self._data, "ports", ())),
         )
+        check_sound(self, show)
+        return show
 
     # The pieces.
 
@@ -267,7 +276,7 @@ class _Reader(Fields):
             values = table.get(kind, [])
             for value in values if isinstance(values, list) else [values]:
                 try:
-                    yield read_trigger(kind, value)
+                    yield read_trigger(kind, value, self.tempo)
                 except ValueError as error:
                     self.say((*path, kind), f"no usable {kind} trigger: {value!r}", str(error))
 
@@ -320,3 +329,7 @@ class _Reader(Fields):
         if not path.is_file():
             self.say(("show", "audio"), f"no such audio file: {name}", "check the path")
         return str(path)
+
+
+def _label(value: object) -> Timecode:
+    return read_timecode(value if isinstance(value, str) else "")

@@ -7,6 +7,7 @@ from math import isfinite
 
 from mien.shows.show import Span, Trigger, TriggerKind
 from mien.shows.tempo import TempoMap
+from mien.shows.timecode import read_timecode
 
 RESERVED_KEYS = {"q", "b", "h", "space", "escape", "left", "right", "up", "down"}
 """Keys of the preview window that keep their meaning in a show."""
@@ -69,8 +70,13 @@ def read_span(value: object, tempo: TempoMap) -> Span:
     return Span(amount / 1000.0 if match[2] == "ms" else amount)
 
 
-def read_trigger(kind: TriggerKind, value: object) -> Trigger:
+def read_trigger(kind: TriggerKind, value: object, tempo: TempoMap | None = None) -> Trigger:
     """One trigger, its address in one way of writing.
+
+    Args:
+        kind: what it is.
+        value: as it is written in the file.
+        tempo: for an onset after a certain bar.
 
     Raises:
         ValueError: with what to write instead.
@@ -91,6 +97,10 @@ def read_trigger(kind: TriggerKind, value: object) -> Trigger:
             )
         channel = f" channel {int(match[3])}" if match[3] else ""
         return Trigger(kind, f"{match[1]} {int(match[2])}{channel}")
+    if kind == "timecode":
+        return Trigger(kind, str(read_timecode(text)))
+    if kind == "onset":
+        return _onset(text.lower(), tempo or TempoMap())
     if kind == "key":
         if len(text) > 20:
             raise ValueError('name a key, like "k", "3" or "f5"')
@@ -100,6 +110,18 @@ def read_trigger(kind: TriggerKind, value: object) -> Trigger:
     if len(text) > 60:
         raise ValueError("a button's name has at most 60 characters")
     return Trigger(kind, text)
+
+
+def _onset(text: str, tempo: TempoMap) -> Trigger:
+    if text in ("any", "next"):
+        return Trigger("onset", text)
+    try:
+        return Trigger("onset", "from", read_time(text.removeprefix("from "), tempo))
+    except ValueError as error:
+        raise ValueError(
+            'write "next" (the first while GO would take this cue), "any", or the time from '
+            f'which the first counts: "from bar 9" ({error})'
+        ) from error
 
 
 def _in_range(seconds: float) -> float:

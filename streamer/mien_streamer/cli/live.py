@@ -69,6 +69,7 @@ def live(
     osc_out: options.OscOutOption = None,
     midi: options.MidiOption = None,
     midi_out: options.MidiOutOption = None,
+    audio_in: options.AudioInOption = None,
     take: options.TakeOption = None,
     likeness: options.LikenessOption = 1.0,
     tone: options.ToneOption = 0.6,
@@ -165,7 +166,9 @@ def live(
     who = _who(persona or [], show, face)
     if isinstance(who, Show):
         engine = config_for(who, engine)
-    ports = Ports(osc=osc, osc_out=osc_out, midi=midi, midi_out=midi_out, take=take)
+    ports = Ports(
+        osc=osc, osc_out=osc_out, midi=midi, midi_out=midi_out, audio_in=audio_in, take=take
+    )
     wanted_performer = find_performer(performer) if performer is not None else None
     asked = parse_size(size) if size else CAMERA_SIZE
     with WebRtcEnds(

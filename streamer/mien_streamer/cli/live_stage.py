@@ -23,12 +23,13 @@ from mien_streamer.sinks.partial import PartialFile, write_error
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
-    """Where a show's orders come from and its news go; as typed."""
+    """Where a show's orders come from and its news go; as typed, or else as the show says."""
 
     osc: str | None
     osc_out: str | None
     midi: str | None
     midi_out: str | None
+    audio_in: str | None = None
     take: Path | None = None
 
 
@@ -53,10 +54,11 @@ def on_stage(
     with (
         Desk(
             session.player,
-            osc=ports.osc,
-            osc_out=ports.osc_out,
-            midi=ports.midi,
-            midi_out=ports.midi_out,
+            osc=ports.osc or who.ports.osc,
+            osc_out=ports.osc_out or who.ports.osc_out,
+            midi=ports.midi or who.ports.midi,
+            midi_out=ports.midi_out or who.ports.midi_out,
+            audio_in=ports.audio_in or who.ports.audio_in,
             follow=follow,
         ),
         _taking(session.player, ports.take),

@@ -174,6 +174,15 @@ MidiOutOption = Annotated[
         rich_help_panel=SHOWS,
     ),
 ]
+AudioInOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Let a show hear this: an audio input (number or part of its name, default), "
+        "alsa:NAME, or file:PATH.",
+        rich_help_panel=SHOWS,
+    ),
+]
 TakeOption = Annotated[
     Path | None,
     typer.Option(

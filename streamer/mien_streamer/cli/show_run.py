@@ -9,9 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mien.config import PipelineConfig, TrackerConfig
+from mien.errors import MediaError
 from mien.marking.metadata import Statement
 from mien.pipeline import Outcome, Pipeline
 from mien.shows import Show
+from mien.shows.ears import wants_sound
 from mien.types import Frame
 from mien_streamer.cli.file_run import FileRun, SwappedOrNothing, progress_bar
 from mien_streamer.cli.report import Tally
@@ -20,6 +22,7 @@ from mien_streamer.cli.stopping import stop_on_interrupt
 from mien_streamer.loop import run_offline
 from mien_streamer.show_audio import trimmed_track, with_audio
 from mien_streamer.show_session import ShowSession
+from mien_streamer.show_sound import SoundTrack, hear_file, start_in
 from mien_streamer.show_strip import CueStrip
 from mien_streamer.sinks import Sink, open_sink
 from mien_streamer.sinks.partial import PartialFile, refuse_same_file, write_error
@@ -84,6 +87,7 @@ def play_file(
         if decisions is not None:
             cleaning.callback(decisions.discard)
         pipeline = cleaning.enter_context(Pipeline.create(config_for(show, config), wishes.swapper))
+        heard = _listen(source, show, wishes.audio) if wants_sound(show) else None
         session = ShowSession(
             show,
             pipeline,
@@ -95,6 +99,9 @@ def play_file(
         start_s = 0.0
         if wishes.from_cue is not None:
             start_s = session.player.start_from(wishes.from_cue)
+        if heard is not None:
+            start_s = start_in(heard, show, start_s) if start_s > 0.0 else 0.0
+            session.hear(heard.from_s(start_s) if start_s > 0.0 else heard)
         source = _sounding(source, wishes.audio, start_s, cleaning)
         process = _process(pipeline, session, wishes, watch)
         tally = Tally(process)
@@ -120,6 +127,18 @@ def _process(
         return outcome if strip is None else replace(outcome, frame=strip.beside(outcome.frame))
 
     return process
+
+
+def _listen(source: Source, show: Show, audio: Path | None) -> SoundTrack:
+    info = source.info
+    if audio is not None:
+        return hear_file(audio, show)
+    if not info.has_audio or info.media is None:
+        raise MediaError(
+            f"{info.name} has no sound, and the show listens for some",
+            "name a sound with --audio FILE, or audio under [show]",
+        )
+    return hear_file(Path(info.media), show, info.origin_s)
 
 
 def _sounding(source: Source, audio: Path | None, start_s: float, cleaning: ExitStack) -> Source:

@@ -49,6 +49,7 @@ def studio(
     osc_out: options.OscOutOption = None,
     midi: options.MidiOption = None,
     midi_out: options.MidiOutOption = None,
+    audio_in: options.AudioInOption = None,
     source: Annotated[
         list[str] | None,
         typer.Option(
@@ -113,7 +114,7 @@ def studio(
     who = load_show(show) if show is not None else find_persona(persona)
     if isinstance(who, Show):
         config = config_for(who, config)
-    ports = Ports(osc=osc, osc_out=osc_out, midi=midi, midi_out=midi_out)
+    ports = Ports(osc=osc, osc_out=osc_out, midi=midi, midi_out=midi_out, audio_in=audio_in)
     folder = recordings or Path(platformdirs.user_videos_dir()) / "mien"
     with Pipeline.create(config, swapper) as pipeline:
         if performer is not None:

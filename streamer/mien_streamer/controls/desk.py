@@ -11,7 +11,7 @@ from mien.shows.follow import FollowedClock
 
 
 class Desk:
-    """OSC and MIDI, in and out, for one player. The thread that opens it closes it.
+    """OSC and MIDI, in and out, and sound in, for one player. The thread that opens it closes it.
 
     Args:
         player: whom to order and to listen to.
@@ -19,6 +19,7 @@ class Desk:
         osc_out: where to send what happens.
         midi: part of an input's name, or ``virtual:NAME``.
         midi_out: part of an output's name, or ``virtual:NAME``.
+        audio_in: sound to listen to: a device, ``alsa:NAME`` or ``file:PATH``.
         follow: the clock of a show that follows another machine.
 
     Raises:
@@ -33,15 +34,18 @@ class Desk:
         osc_out: str | None = None,
         midi: str | None = None,
         midi_out: str | None = None,
+        audio_in: str | None = None,
         follow: FollowedClock | None = None,
     ) -> None:
         self._open = ExitStack()
+        leads = player.show.follow
         with ExitStack() as opened:
             if osc or osc_out:
                 from mien_streamer.controls.osc import OscControl, OscFeedback, parse_endpoint
 
                 if osc:
-                    control = OscControl(player, parse_endpoint(osc), follow=follow)
+                    by_osc = follow if leads == "osc" else None
+                    control = OscControl(player, parse_endpoint(osc), follow=by_osc)
                     opened.callback(control.close)
                 if osc_out:
                     sending = OscFeedback(player, parse_endpoint(osc_out))
@@ -57,6 +61,14 @@ class Desk:
                 if midi_out:
                     lamps = ports.MidiFeedback(player, ports.open_output(midi_out))
                     opened.callback(lamps.close)
+            if audio_in:
+                from mien_streamer.controls.sound import SoundControl
+                from mien_streamer.controls.sound_input import open_sound
+
+                sound = open_sound(audio_in)
+                opened.callback(sound.close)
+                by_ear = follow if leads == "ltc" else None
+                opened.callback(SoundControl(player, sound, follow=by_ear).close)
             self._open = opened.pop_all()
 
     def close(self) -> None:

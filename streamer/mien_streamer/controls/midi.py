@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
 from mien.errors import DeviceError, MissingError
 from mien.shows import Event, ShowPlayer
-from mien.shows.follow import FollowedClock, MidiClock, MidiTimecode
+from mien.shows.follow import FollowedClock, MidiClock, MidiTimecode, TimecodeHand
 
 try:
     import mido
@@ -112,6 +113,7 @@ class MidiControl:
         names: inputs present now; None where the port cannot vanish.
         reopen: opens the port by its name.
         listener: hears ``note 36 channel 10`` and so on, for learning.
+        clock: the run's clock, seconds.
     """
 
     def __init__(
@@ -123,6 +125,7 @@ class MidiControl:
         names: Callable[[], list[str]] | None = None,
         reopen: Callable[[str], InputPort] = open_input,
         listener: Callable[[str], None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._player, self._listener = player, listener
         self._name = port.name
@@ -130,11 +133,13 @@ class MidiControl:
         self._values: dict[tuple[int, int], int] = {}
         self._pulses: MidiClock | None = None
         self._timecode: MidiTimecode | None = None
-        if follow is not None and player is not None:
-            if player.show.follow == "midi-clock":
+        if player is not None:
+            if follow is not None and player.show.follow == "midi-clock":
                 self._pulses = MidiClock(follow, player.show.tempo)
-            elif player.show.follow == "mtc":
-                self._timecode = MidiTimecode(follow)
+            if player.show.wants_timecode:
+                leads = follow if player.show.follow == "mtc" else None
+                hand = TimecodeHand(player, leads, player.show.zero)
+                self._timecode = MidiTimecode(hand, clock)
         self.is_there = True
         self._port: InputPort | None = port
         port.callback = self.take
