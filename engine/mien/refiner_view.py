@@ -32,11 +32,19 @@ CROP_SIZE = 192
 MAP_CHANNELS = 5
 """Canonical x, y, z; lids and iris; lips and mouth."""
 
+REACH_CHANNELS = 2
+"""How far the refiner's gain and its residual reach, see :func:`draw_reaches`."""
+
 # Side of the crop over the longer side of the upright box round the face oval: the true
 # face reaches up to 12% beyond the oval, towards the hairline.
 _MARGIN = 1.28
 # Sub-pixel bits of polygon corners.
 _SHIFT = 4
+# Widths over which the gain sets in at the face's outline, and over which the residual fades
+# round lids and lips, shares of the crop's side.
+_GAIN_RIM, _RESIDUAL_RIM = 0.04, 0.035
+# Towards the border of the crop both fade, so that the crop leaves no edge.
+_BORDER_PX = 8
 
 
 def crop_from_frame(landmarks: F32Array, size: int = CROP_SIZE) -> F32Array:
@@ -121,6 +129,14 @@ def crop_landmarks(landmarks: F32Array, crop_transform: F32Array) -> F32Array:
     return inside.astype(np.float32, copy=False)
 
 
+def half_landmarks(landmarks: F32Array) -> F32Array:
+    """Landmarks of a crop in pixels of the crop at half its size."""
+    halved: F32Array = landmarks * np.float32(0.5)
+    # Pixel centre i of the smaller lies at 2 i + 0.5 of the larger.
+    halved[:, :2] -= np.float32(0.25)
+    return halved
+
+
 @cache
 def _coordinate_gain() -> F32Array:
     """(468, 3) float32: canonical x, y, z as 0..1."""
@@ -166,6 +182,37 @@ def draw_maps(landmarks: F32Array, size: int = CROP_SIZE) -> U8Array:
     _fill(lips, landmarks[list(INNER_LIPS), :2], 255)
     maps[..., 3], maps[..., 4] = eyes, lips
     return maps
+
+
+def draw_reaches(matte: U8Array, maps: U8Array) -> U8Array:
+    """(size, size, 2) uint8: where the refiner's gain and its residual may act.
+
+    The gain: all that the patch covers, and the face up to just short of its outline. The
+    residual: lids and lips with a soft margin, where the patch or the face is.
+
+    Args:
+        matte: (size, size) uint8, how much of the composite is the patch.
+        maps: (size, size, 5) uint8, see :func:`draw_maps`.
+    """
+    size = len(matte)
+    # Canonical coordinates are nought together in one point at most.
+    face = np.asarray(maps[..., :3].max(axis=2) > 0, np.uint8)
+    inside = cv2.distanceTransform(face, cv2.DIST_L2, 3) * np.float32(255 / (_GAIN_RIM * size))
+    reaches = np.empty((size, size, REACH_CHANNELS), np.uint8)
+    np.maximum(np.minimum(inside, 255).astype(np.uint8), matte, out=reaches[..., 0])
+    parts = np.asarray(np.maximum(maps[..., 3], maps[..., 4]) == 0, np.uint8)
+    away = cv2.distanceTransform(parts, cv2.DIST_L2, 3) * np.float32(255 / (_RESIDUAL_RIM * size))
+    near = 255 - np.minimum(away, 255).astype(np.uint8)
+    np.minimum(near, reaches[..., 0], out=reaches[..., 1])
+    return np.asarray(cv2.multiply(reaches, _window(size), scale=1 / 255), np.uint8)
+
+
+@cache
+def _window(size: int) -> U8Array:
+    edge = np.arange(size, dtype=np.float32)
+    ramp = np.clip(np.minimum(edge, size - 1 - edge) / _BORDER_PX, 0, 1)
+    window = np.round(255 * ramp[:, None] * ramp[None, :]).astype(np.uint8)
+    return np.ascontiguousarray(np.repeat(window[..., None], REACH_CHANNELS, axis=2))
 
 
 def _fill(canvas: U8Array, points: F32Array, value: int) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -14,10 +16,11 @@ import onnxruntime as ort  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
 
 from mien.errors import ModelError  # noqa: E402
-from mien.networks.refiner import INPUT_CHANNELS, Refiner  # noqa: E402
+from mien.face_mesh import FACE_OVAL  # noqa: E402
+from mien.networks.refiner import INPUT_CHANNELS, Refiner, RefinerConfig  # noqa: E402
 from mien.networks.refiner_onnx import export_refiner  # noqa: E402
 from mien.perception.pose import estimate_pose  # noqa: E402
-from mien.refiner_view import CROP_SIZE, crop_landmarks  # noqa: E402
+from mien.refiner_view import crop_landmarks  # noqa: E402
 from mien.refining import RefinerStage  # noqa: E402
 from mien.types import F32Array, FaceTrack, Patch, U8Array  # noqa: E402
 
@@ -31,12 +34,13 @@ def _export(network: Refiner, folder: Path) -> Path:
     return folder / "r.onnx"
 
 
-def _shading(residual: float, keep: float = 20.0) -> Refiner:
-    """A refiner that always adds ``reach * tanh(residual)`` and keeps the persona."""
-    network = Refiner()
+def _shading(gain: float, residual: float | None = None) -> Refiner:
+    """A refiner that always says the log gain ``0.7 tanh(gain)``, and ``0.5 tanh(residual)``."""
+    network = Refiner(RefinerConfig(mend=residual is not None))
     with torch.no_grad():
-        network.head.bias[:12] = residual
-        network.head.bias[12:] = keep
+        network.gain.bias[:] = gain
+        if residual is not None:
+            network.residual.bias[:] = residual
     return network
 
 
@@ -64,60 +68,88 @@ def _refined(stage: RefinerStage, frame: U8Array, track: FaceTrack, patch: Patch
     return out
 
 
-def test_the_exported_file_gives_what_the_network_gives(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mend", [False, True])
+def test_the_exported_file_gives_what_the_network_gives(mend: bool, tmp_path: Path) -> None:
     torch.manual_seed(5)
-    network = Refiner()
+    network = Refiner(RefinerConfig(mend=mend))
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.copy_((torch.randn_like(parameter) * 0.05).half())
     model = _export(network, tmp_path)
     assert model.stat().st_size < 3_000_000
-    inputs = torch.rand(1, INPUT_CHANNELS, CROP_SIZE, CROP_SIZE)
+    inputs = torch.rand(1, INPUT_CHANNELS, network.config.size, network.config.size)
     session = ort.InferenceSession(str(model), providers=["CPUExecutionProvider"])
-    (got,) = session.run(None, {"inputs": inputs.numpy()})
+    got = session.run(None, {"inputs": inputs.numpy()})
     with torch.no_grad():
-        wanted = network(inputs).numpy()
-    assert np.ptp(wanted) > 0.05
-    # Sums in another order: FP32 over some thousand terms.
-    np.testing.assert_allclose(got, wanted, atol=2e-5)
+        wanted = [said.numpy() for said in network(inputs) if said is not None]
+    assert len(got) == len(wanted) == 1 + mend
+    for one, other in zip(got, wanted, strict=True):
+        assert np.ptp(other) > 0.01
+        # Sums in another order: FP32 over some thousand terms.
+        np.testing.assert_allclose(one, other, atol=2e-5)
 
 
-def test_an_untrained_refiner_leaves_an_unswapped_frame_alone(tmp_path: Path) -> None:
+def test_an_untrained_refiner_leaves_the_frame_alone(tmp_path: Path) -> None:
     stage = RefinerStage(_export(Refiner(), tmp_path))
     frame, track, patch = _scene()
-    # 1 code value: rounding after the blend.
-    np.testing.assert_allclose(_refined(stage, frame, track, patch), frame, atol=1)
+    np.testing.assert_array_equal(_refined(stage, frame, track, patch), frame)
 
 
-def test_the_mending_reaches_the_face_and_stops_at_the_crop(tmp_path: Path) -> None:
-    stage = RefinerStage(_export(_shading(0.2), tmp_path))
+def test_the_gain_reaches_the_face_and_stops_before_its_outline(tmp_path: Path) -> None:
+    stage = RefinerStage(_export(_shading(0.4), tmp_path))
     frame, track, patch = _scene()
-    out = _refined(stage, frame, track, patch).astype(int)
-    gain = 0.6 * np.tanh(0.2) * 255
-    np.testing.assert_allclose(out[150:250, 150:250] - frame[150:250, 150:250], gain, atol=1.5)
-    top, bottom, left, right = stage.look(frame, track).region
-    outside = np.ones(frame.shape[:2], bool)
-    outside[top:bottom, left:right] = False
-    assert outside.any()
-    assert (out[outside] == frame[outside]).all()
+    patch.matte[:] = 0
+    frame[:] = cv2.GaussianBlur(frame, (0, 0), 20)
+    out = _refined(stage, frame, track, patch).astype(np.float32)
+    gain = np.exp(0.7 * np.tanh(0.4))
+    # 2 code values: rounding, and a crop of half the frame's resolution.
+    np.testing.assert_allclose(out[150:250, 150:250], frame[150:250, 150:250] * gain, atol=2)
+    face = np.zeros(frame.shape[:2], np.uint8)
+    oval = np.round(track.landmarks[list(FACE_OVAL), :2]).astype(np.int32)
+    cv2.fillPoly(face, [oval], (1,))
+    outside = cv2.dilate(face, np.ones((9, 9), np.uint8)) == 0
+    np.testing.assert_allclose(out[outside], frame[outside], atol=1)
+
+
+def test_detail_is_lit_and_not_smoothed(tmp_path: Path) -> None:
+    """What is finer than a cell of the gain keeps its contrast or gains some."""
+    stage = RefinerStage(_export(_shading(0.4), tmp_path))
+    frame, track, patch = _scene()
+    out = _refined(stage, frame, track, patch)[150:250, 150:250]
+    assert out.std() >= frame[150:250, 150:250].std()
+
+
+def test_the_residual_reaches_lids_and_lips_only(tmp_path: Path) -> None:
+    stage = RefinerStage(_export(_shading(0.0, residual=0.3), tmp_path))
+    frame, track, patch = _scene()
+    apart = _refined(stage, frame, track, patch).astype(int) - frame
+    eye = track.landmarks[[33, 133], :2].mean(axis=0).round().astype(int)
+    cheek = track.landmarks[50, :2].round().astype(int)
+    # 2 code values: rounding, and a crop of half the frame's resolution.
+    np.testing.assert_allclose(apart[eye[1], eye[0]], 0.5 * np.tanh(0.3) * 255, atol=2)
+    assert not apart[cheek[1], cheek[0]].any()
 
 
 def test_strength_nought_changes_nothing(tmp_path: Path) -> None:
-    model = _export(_shading(1.0, keep=-9.0), tmp_path)
+    model = _export(_shading(1.0, residual=1.0), tmp_path)
     frame, track, patch = _scene()
     out = _refined(RefinerStage(model, strength=0.0), frame, track, patch)
     np.testing.assert_array_equal(out, frame)
 
 
-def test_a_closed_gate_shows_the_performer(tmp_path: Path) -> None:
-    stage = RefinerStage(_export(_shading(0.3, keep=-30.0), tmp_path))
+def test_the_gain_of_one_frame_does_not_jump(tmp_path: Path) -> None:
+    """The newest gain counts half, until the face is a new one."""
+    stage = RefinerStage(_export(_shading(0.4), tmp_path))
     frame, track, patch = _scene()
-    view = stage.look(frame, track)
-    swapped = np.full_like(frame, 200)
-    stage.refine(swapped, patch, track, view)
-    np.testing.assert_allclose(
-        swapped[150:250, 150:250].astype(int), frame[150:250, 150:250], atol=1
-    )
+    old = replace(track, age=5)
+    stage._gains[1] = np.zeros((24, 24, 3), np.float32)
+    damped = _refined(stage, frame, old, patch)[150:250, 150:250].mean()
+    again = _refined(stage, frame, old, patch)[150:250, 150:250].mean()
+    stage.forget()
+    full = _refined(stage, frame, old, patch)[150:250, 150:250].mean()
+    plain = frame[150:250, 150:250].mean()
+    assert plain + 5 < damped < again - 2 < full - 4
+    np.testing.assert_allclose(_refined(stage, frame, track, patch)[150:250, 150:250].mean(), full)
 
 
 @pytest.mark.parametrize("shift", [(-260.0, 0.0), (150.0, 170.0), (900.0, 0.0)])

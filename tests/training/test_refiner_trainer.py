@@ -38,6 +38,7 @@ TINY = RefinerRecipe(
     score_every=10,
     grid_every=40,
     tone_match=0.0,
+    persona_tone=0.0,
 )
 
 

@@ -15,13 +15,14 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from mien.errors import MissingError, ModelError
-from mien.refiner_view import CROP_SIZE, MAP_CHANNELS
+from mien.refiner_view import CROP_SIZE, MAP_CHANNELS, REACH_CHANNELS
 
-INPUT, OUTPUT = "inputs", "outputs"
-_INPUT_CHANNELS = 3 + 3 + 1 + MAP_CHANNELS
+INPUT, GAIN, RESIDUAL = "inputs", "gain", "residual"
+_INPUT_CHANNELS = 3 + 3 + 1 + MAP_CHANNELS + REACH_CHANNELS
 # As in mien.networks.refiner; a test holds both to the same pictures.
-_FOLD, _LEAK, _GATE_BIAS, _BORDER_PX, _REACH = 2, 0.1, 6.0, 8, 0.6
-_VEIL_PX = 16
+_FOLD, _LEAK, _VEIL_PX = 2, 0.1, 8
+_GAIN_REACH, _RESIDUAL_REACH = 0.7, 0.5
+_GAIN_LEVEL = 1
 
 Array = npt.NDArray[np.generic]
 
@@ -62,18 +63,28 @@ class _Graph:
             pads=[pad] * 4, strides=[stride] * 2, kernel_shape=list(weight.shape[2:]),
         )  # fmt: skip
 
+    def doubled(self, x: str) -> str:
+        twice = self.constant(np.array([1, 1, 2, 2], np.float32))
+        return self.add(
+            "Resize", x, "", twice, mode="nearest",
+            coordinate_transformation_mode="asymmetric", nearest_mode="floor",
+        )  # fmt: skip
+
+    def pooled(self, x: str, side: int) -> str:
+        return self.add("AveragePool", x, kernel_shape=[side] * 2, strides=[side] * 2)
+
     def leaky(self, x: str) -> str:
         return self.add("LeakyRelu", x, alpha=_LEAK)
 
 
-def export_refiner(weights_path: Path, onnx_path: Path, size: int = CROP_SIZE) -> None:
+def export_refiner(weights_path: Path, onnx_path: Path) -> None:
     """Writes the ONNX of trained weights.
 
     Args:
         weights_path: safetensors that :mod:`mien.training` wrote.
-        onnx_path: where to; takes ``inputs`` (1, 12, size, size) float32 0..1 and gives
-            ``outputs`` (1, 4, size, size) float32, see :class:`mien.networks.refiner.Refiner`.
-        size: side of the crop.
+        onnx_path: where to; takes ``inputs`` (1, 14, S, S) float32 0..1 and gives ``gain``
+            (1, 3, 24, 24) and, where there is one, ``residual`` (1, 3, S, S), both float32:
+            see :class:`mien.networks.refiner.Mending`. S is 192 with a residual, else 96.
 
     Raises:
         ModelError: the weights are not those of a refiner.
@@ -82,15 +93,18 @@ def export_refiner(weights_path: Path, onnx_path: Path, size: int = CROP_SIZE) -
     graph = _Graph()
     try:
         weights = load_file(weights_path)
-        _build(graph, weights, size)
+        mends = _build(graph, weights)
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise ModelError(
             f"{weights_path} does not hold a refiner: {error}", "train one, see docs/training.md"
         ) from error
     helper, float_type = graph._onnx.helper, graph._onnx.TensorProto.FLOAT
+    size, cells = (CROP_SIZE if mends else CROP_SIZE // 2), CROP_SIZE // 8
     inputs = helper.make_tensor_value_info(INPUT, float_type, [1, _INPUT_CHANNELS, size, size])
-    outputs = helper.make_tensor_value_info(OUTPUT, float_type, [1, 4, size, size])
-    made = helper.make_graph(graph.nodes, "refiner", [inputs], [outputs], graph.constants)
+    outputs = [helper.make_tensor_value_info(GAIN, float_type, [1, 3, cells, cells])]
+    if mends:
+        outputs.append(helper.make_tensor_value_info(RESIDUAL, float_type, [1, 3, size, size]))
+    made = helper.make_graph(graph.nodes, "refiner", [inputs], outputs, graph.constants)
     model = helper.make_model(
         made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8, producer_name="mien"
     )
@@ -98,7 +112,9 @@ def export_refiner(weights_path: Path, onnx_path: Path, size: int = CROP_SIZE) -
     onnx_path.write_bytes(model.SerializeToString())
 
 
-def _build(graph: _Graph, weights: Mapping[str, Array], size: int) -> None:
+def _build(graph: _Graph, weights: Mapping[str, Array]) -> bool:
+    """Adds the network; says whether it has a residual."""
+
     def pair(name: str) -> tuple[Array, Array]:
         return weights[f"{name}.weight"], weights[f"{name}.bias"]
 
@@ -106,11 +122,19 @@ def _build(graph: _Graph, weights: Mapping[str, Array], size: int) -> None:
         inner = graph.leaky(graph.conv(x, *pair(f"{name}.first")))
         return graph.leaky(graph.add("Add", x, graph.conv(inner, *pair(f"{name}.second"))))
 
+    def folded(x: str, name: str) -> str:
+        weight, bias = pair(name)
+        centred = graph.add("Sub", graph.add("Mul", x, two), one)
+        flat = graph.add("SpaceToDepth", centred, blocksize=_FOLD)
+        return graph.conv(flat, _refolded(weight), bias)
+
+    def reached(x: str, share: float, name: str) -> None:
+        most = graph.constant(np.array(share, np.float32))
+        graph.add("Mul", graph.add("Tanh", x), most, output=name)
+
     two, one = (graph.constant(np.array(v, np.float32)) for v in (2.0, 1.0))
-    centred = graph.add("Sub", graph.add("Mul", _veil(graph), two), one)
-    folded = graph.add("SpaceToDepth", centred, blocksize=_FOLD)
-    stem, bias = pair("stem")
-    x = graph.leaky(graph.conv(folded, _refolded(stem), bias))
+    mends = "residual.weight" in weights
+    x = graph.leaky(folded(_veil(graph, mends), "stem"))
     levels = 1 + sum(name.startswith("down.") and name.endswith(".bias") for name in weights)
     skips: list[str] = []
     for level in range(levels):
@@ -121,37 +145,41 @@ def _build(graph: _Graph, weights: Mapping[str, Array], size: int) -> None:
         while f"inward.{level}.{depth}.first.weight" in weights:
             x = block(x, f"inward.{level}.{depth}")
             depth += 1
-    doubled = graph.constant(np.array([1, 1, 2, 2], np.float32))
-    for level in reversed(range(levels - 1)):
-        x = graph.conv(x, *pair(f"up.{level}"))
-        x = graph.add(
-            "Resize", x, "", doubled, mode="nearest",
-            coordinate_transformation_mode="asymmetric", nearest_mode="floor",
-        )  # fmt: skip
+    told = graph.conv(graph.add("GlobalAveragePool", x), *pair("whole"))
+    x = raw = graph.leaky(graph.add("Add", x, told))
+    for level in reversed(range(0 if mends else _GAIN_LEVEL, levels - 1)):
+        x = graph.doubled(graph.conv(x, *pair(f"up.{level}")))
         x = block(graph.add("Add", x, skips[level]), f"outward.{level}")
-    raw = graph.add("DepthToSpace", graph.conv(x, *pair("head")), blocksize=_FOLD, mode="CRD")
-    parts = graph.constant(np.array([3, 1], np.int64))
-    graph.nodes.append(graph._onnx.helper.make_node("Split", [raw, parts], ["rgb", "keep"], axis=1))
-    window = _window(size)
-    residual = graph.add("Mul", graph.add("Tanh", "rgb"), graph.constant(window * _REACH))
-    shift = graph.constant(np.array(_GATE_BIAS, np.float32))
-    shown = graph.add("Sub", one, graph.add("Sigmoid", graph.add("Add", "keep", shift)))
-    gate = graph.add("Sub", one, graph.add("Mul", shown, graph.constant(window)))
-    graph.add("Concat", residual, gate, output=OUTPUT, axis=1)
+        if level == _GAIN_LEVEL:
+            raw = x
+    reached(graph.conv(raw, *pair("gain")), _GAIN_REACH, GAIN)
+    if mends:
+        looked = graph.add("Concat", "drawn", "parts", axis=1)
+        fine = graph.add(
+            "Add", folded(looked, "fine_stem"), graph.doubled(graph.conv(x, *pair("fine_up")))
+        )
+        fine = block(block(graph.leaky(fine), "fine.0"), "fine.1")
+        flat = graph.conv(fine, *pair("residual"))
+        reached(
+            graph.add("DepthToSpace", flat, blocksize=_FOLD, mode="CRD"), _RESIDUAL_REACH, RESIDUAL
+        )
+    return mends
 
 
-def _veil(graph: _Graph) -> str:
-    """The inputs with the performer's pixels in coarse patches."""
+def _veil(graph: _Graph, mends: bool) -> str:
+    """The trunk's inputs, with the performer's pixels in coarse patches."""
     node = graph._onnx.helper.make_node
-    parts = graph.constant(np.array([3, 3, _INPUT_CHANNELS - 6], np.int64))
-    graph.nodes.append(node("Split", [INPUT, parts], ["drawn", "performer", "maps"], axis=1))
-    tiles = [_VEIL_PX, _VEIL_PX]
-    coarse = graph.add("AveragePool", "performer", kernel_shape=tiles, strides=tiles)
+    sizes = [3, 3, 1 + MAP_CHANNELS - 2, 2, REACH_CHANNELS]
+    names = ["drawn", "performer", "surface", "parts", "reaches"]
+    split = graph.constant(np.array(sizes, np.int64))
+    graph.nodes.append(node("Split", [INPUT, split], names, axis=1))
+    pictures = [graph.pooled(name, 2) if mends else name for name in names]
     larger = graph.constant(np.array([1, 1, _VEIL_PX, _VEIL_PX], np.float32))
-    light = graph.add(
-        "Resize", coarse, "", larger, mode="linear", coordinate_transformation_mode="half_pixel"
-    )
-    return graph.add("Concat", "drawn", light, "maps", axis=1)
+    pictures[1] = graph.add(
+        "Resize", graph.pooled(pictures[1], _VEIL_PX), "", larger, mode="linear",
+        coordinate_transformation_mode="half_pixel",
+    )  # fmt: skip
+    return graph.add("Concat", *pictures, axis=1)
 
 
 def _refolded(weight: Array) -> Array:
@@ -159,9 +187,3 @@ def _refolded(weight: Array) -> Array:
     out, channels, rows, columns = weight.shape
     parts = weight.reshape(out, channels // _FOLD**2, _FOLD**2, rows, columns)
     return np.ascontiguousarray(parts.transpose(0, 2, 1, 3, 4)).reshape(weight.shape)
-
-
-def _window(size: int) -> npt.NDArray[np.float32]:
-    edge = np.arange(size, dtype=np.float32)
-    ramp = np.clip(np.minimum(edge, size - 1 - edge) / _BORDER_PX, 0, 1)
-    return np.asarray((ramp[:, None] * ramp[None, :])[None, None], np.float32)

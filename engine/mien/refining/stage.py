@@ -12,30 +12,38 @@ import onnxruntime as ort
 from mien.errors import ModelError
 from mien.refiner_view import (
     CROP_SIZE,
+    MAP_CHANNELS,
+    REACH_CHANNELS,
     crop_from_frame,
     crop_landmarks,
     cut_crop,
     draw_maps,
+    draw_reaches,
     frame_from_crop,
+    half_landmarks,
 )
 from mien.types import F32Array, FaceTrack, Patch, U8Array
+
+_CHANNELS = 3 + 3 + 1 + MAP_CHANNELS + REACH_CHANNELS
+# Share of the newest gain; the rest damps flicker from landmark noise.
+_NEWEST_GAIN = 0.5
+_MOST_FACES = 16
+# What is added to a frame goes as bytes, of which this is nought: bytes move and add ten
+# times as fast as floats.
+_NOUGHT = 128
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PerformerView:
-    """The performer's own pixels, kept from before the swap.
+    """What the performer looked like before the swap.
 
     Attributes:
         transform: crop from frame.
         crop: (S, S, 3) uint8 BGR.
-        region: (top, bottom, left, right) of the frame under the crop.
-        pixels: the frame's own pixels there.
     """
 
     transform: F32Array
     crop: U8Array
-    region: tuple[int, int, int, int]
-    pixels: U8Array
 
 
 class RefinerStage:
@@ -63,23 +71,19 @@ class RefinerStage:
         except Exception as error:
             raise ModelError(f"{model} cannot be run: {error}", "export it anew") from error
         node = self._session.get_inputs()[0]
-        if node.shape != [1, 12, CROP_SIZE, CROP_SIZE]:
+        side = node.shape[-1]
+        if node.shape != [1, _CHANNELS, side, side] or side not in (CROP_SIZE, CROP_SIZE // 2):
             raise ModelError(f"{model} takes {node.shape}", "it is not a refiner of this version")
         self._name = node.name
         self._strength = np.float32(strength)
-        self._inputs = np.empty((1, 12, CROP_SIZE, CROP_SIZE), np.float32)
+        self._side = side
+        self._inputs = np.empty((1, _CHANNELS, side, side), np.float32)
+        self._gains: dict[int, F32Array] = {}
 
     def look(self, frame_bgr: U8Array, track: FaceTrack) -> PerformerView:
         """Keeps what the performer looks like; call before the swapper paints."""
         transform = crop_from_frame(track.landmarks)
-        region = _region(transform, frame_bgr.shape[:2])
-        top, bottom, left, right = region
-        return PerformerView(
-            transform=transform,
-            crop=cut_crop(frame_bgr, transform),
-            region=region,
-            pixels=frame_bgr[top:bottom, left:right].copy(),
-        )
+        return PerformerView(transform=transform, crop=self._sized(cut_crop(frame_bgr, transform)))
 
     def refine(
         self, frame_bgr: U8Array, patch: Patch, track: FaceTrack, view: PerformerView
@@ -92,54 +96,83 @@ class RefinerStage:
             track: the face.
             view: what :meth:`look` returned for this face.
         """
-        top, bottom, left, right = view.region
+        top, bottom, left, right = _region(view.transform, frame_bgr.shape[:2])
         if top >= bottom or left >= right or not patch.matte.size:
             return
-        outputs = self._run(frame_bgr, patch, track, view)
+        change = self._change(frame_bgr, patch, track, view)
         back = frame_from_crop(view.transform)
         # From crop pixels to those of the region.
         back[:, 2] -= (left, top)
-        size = (right - left, bottom - top)
-        residual = outputs[:3].transpose(1, 2, 0) * (255 * self._strength)
-        shown = (1 - outputs[3]) * self._strength
+        moved = cv2.warpAffine(
+            change, back, (right - left, bottom - top), flags=cv2.INTER_LINEAR,
+            borderValue=(_NOUGHT, _NOUGHT, _NOUGHT),
+        )  # fmt: skip
         area = frame_bgr[top:bottom, left:right]
-        # Bytes are moved and added ten times as fast as floats; signs go separately.
-        cv2.add(area, _moved(residual, back, size), dst=area)
-        cv2.subtract(area, _moved(-residual, back, size), dst=area)
-        if float(shown.max()) * 255 >= 1.0:
-            share = _moved(shown * 255, back, size)[..., None].astype(np.float32) / 255
-            mended = area + (view.pixels.astype(np.float32) - area) * share
-            area[:] = cv2.convertScaleAbs(mended)
+        cv2.addWeighted(area, 1.0, moved, 1.0, -float(_NOUGHT), dst=area)
+
+    def forget(self) -> None:
+        """Starts every face anew: another persona, or another scene."""
+        self._gains.clear()
 
     def close(self) -> None:
         """Nothing to release; the session goes with the stage."""
 
-    def _run(
+    def _change(
         self, frame_bgr: U8Array, patch: Patch, track: FaceTrack, view: PerformerView
-    ) -> F32Array:
+    ) -> U8Array:
+        """(S, S, 3) uint8: what to add to the crop of the frame, and 128."""
+        composite, reaches = self._fill(frame_bgr, patch, track, view)
+        outputs = self._session.run(None, {self._name: self._inputs})
+        log_gain = _enlarged(self._smoothed(track, outputs[0][0].transpose(1, 2, 0)))
+        log_gain *= reaches[..., :1] * np.float32(1 / 255)
+        change: F32Array = composite * (np.exp(log_gain) - np.float32(1))
+        if len(outputs) > 1:
+            change += outputs[1][0].transpose(1, 2, 0) * reaches[..., 1:]
+        change = change * self._strength + np.float32(_NOUGHT)
+        return np.clip(np.rint(change), 0, 255).astype(np.uint8)
+
+    def _smoothed(self, track: FaceTrack, newest: F32Array) -> F32Array:
+        before = self._gains.pop(track.track_id, None)
+        gain = np.ascontiguousarray(newest, np.float32)
+        if before is not None and track.age > 0:
+            gain = before + (gain - before) * np.float32(_NEWEST_GAIN)
+        if len(self._gains) >= _MOST_FACES:
+            self._gains.pop(next(iter(self._gains)))
+        self._gains[track.track_id] = gain
+        return gain
+
+    def _fill(
+        self, frame_bgr: U8Array, patch: Patch, track: FaceTrack, view: PerformerView
+    ) -> tuple[U8Array, F32Array]:
+        """Sets the network's inputs; the crop of the composite and the reaches in it, 0..255."""
         transform = view.transform
         shifted = transform.copy()
         shifted[:, 2] += transform[:, :2] @ np.array([patch.left, patch.top], np.float32)
         # A ring of nothing, so that the crop's border repeats 0 and not the matte's edge.
-        matte = cv2.copyMakeBorder(patch.matte, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=(0,))
+        ringed = cv2.copyMakeBorder(patch.matte, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=(0,))
         shifted[:, 2] -= transform[:, :2].sum(axis=1)
-        planes = np.dstack(
-            [
-                cut_crop(frame_bgr, transform),
-                view.crop,
-                cut_crop(np.asarray(matte, np.uint8), shifted),
-                draw_maps(crop_landmarks(track.landmarks, transform)),
-            ]
-        )
+        composite = cut_crop(frame_bgr, transform)
+        matte = self._sized(cut_crop(np.asarray(ringed, np.uint8), shifted))
+        landmarks = crop_landmarks(track.landmarks, transform)
+        if self._side < CROP_SIZE:
+            landmarks = half_landmarks(landmarks)
+        maps = draw_maps(landmarks, self._side)
+        reaches = draw_reaches(matte, maps)
+        planes = np.dstack([self._sized(composite), view.crop, matte, maps, reaches])
         np.multiply(planes.transpose(2, 0, 1), np.float32(1 / 255), out=self._inputs[0])
-        outputs: F32Array = self._session.run(None, {self._name: self._inputs})[0][0]
-        return outputs
+        return composite, _enlarged(reaches)
+
+    def _sized(self, crop: U8Array) -> U8Array:
+        """A crop as the network sees it."""
+        if self._side == CROP_SIZE:
+            return crop
+        small = cv2.resize(crop, (self._side, self._side), interpolation=cv2.INTER_AREA)
+        return np.asarray(small, np.uint8)
 
 
-def _moved(plane: F32Array, back: F32Array, size: tuple[int, int]) -> U8Array:
-    """The positive part of a crop's plane, rounded, where it lies in the region."""
-    rounded = cv2.convertScaleAbs(np.maximum(plane, 0.0))
-    return np.asarray(cv2.warpAffine(rounded, back, size, flags=cv2.INTER_LINEAR), np.uint8)
+def _enlarged(plane: F32Array | U8Array) -> F32Array:
+    size = (CROP_SIZE, CROP_SIZE)
+    return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def _region(transform: F32Array, size: tuple[int, ...]) -> tuple[int, int, int, int]:

@@ -24,9 +24,8 @@ class RefinerRecipe:
         clip: largest norm of the gradient.
         seed: of first weights and batches.
         tone_match: see :class:`mien.training.refiner_batches.Deck`.
-        gate: train the gate as well. Without occluders in the takes it learns one thing
-            only: that half a performer is nearer to the truth than a misplaced persona.
-        widths, depths: see :class:`mien.networks.refiner.RefinerConfig`.
+        persona_tone: see the same.
+        mend, widths, depths: see :class:`mien.networks.refiner.RefinerConfig`.
         save_every, score_every, grid_every: steps.
         refresh_every: steps after which shards that were added meanwhile are taken in;
             0 for never.
@@ -42,10 +41,11 @@ class RefinerRecipe:
     ema: float = 0.997
     clip: float = 1.0
     seed: int = 8
-    tone_match: float = 0.5
-    gate: bool = False
+    tone_match: float = 0.0
+    persona_tone: float = 0.06
+    mend: bool = False
     widths: tuple[int, ...] = (16, 32, 64, 96)
-    depths: tuple[int, ...] = (1, 2, 2, 3)
+    depths: tuple[int, ...] = (1, 1, 2, 2)
     save_every: int = 100
     score_every: int = 200
     grid_every: int = 400
@@ -62,6 +62,8 @@ class RefinerRecipe:
             raise ValueError("warm_up, refresh_every and seed must not be negative")
         if not 0 <= self.tone_match <= 1:
             raise ValueError(f"tone_match must lie in 0..1, got {self.tone_match}")
+        if not 0 <= self.persona_tone <= 1:
+            raise ValueError(f"persona_tone must lie in 0..1, got {self.persona_tone}")
         if not 0 < self.learning_rate <= 1 or not 0 <= self.ema < 1 or self.clip <= 0:
             raise ValueError("learning_rate in (0, 1], ema in [0, 1) and clip > 0, please")
 

@@ -7,16 +7,17 @@ run that was cut short goes on with the very batches that it would have seen.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from mien.errors import MediaError
 from mien.face_mesh import INNER_LIPS, LEFT_BROW, LEFT_EYE, OUTER_LIPS, RIGHT_BROW, RIGHT_EYE
-from mien.refiner_view import draw_maps
+from mien.refiner_view import MAP_CHANNELS, REACH_CHANNELS, draw_maps, draw_reaches, half_landmarks
 from mien.training.shards import Sample, read_shard
 from mien.types import F32Array, U8Array
 
@@ -26,6 +27,7 @@ _BACKGROUND_WEIGHT, _FACE_WEIGHT, _PART_WEIGHT = 0.3, 1.0, 3.0
 _PART_RADIUS = 0.045
 # Spread of the random changes of colour: log gain of a channel, log gamma.
 _GAIN_SPREAD, _GAMMA_SPREAD = 0.08, 0.12
+_INPUTS = 3 + 3 + 1 + MAP_CHANNELS + REACH_CHANNELS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +35,7 @@ class Batch:
     """What a step learns from; all float32.
 
     Attributes:
-        inputs: (N, 12, S, S), 0..1, see :mod:`mien.networks.refiner`.
+        inputs: (N, 14, S, S), 0..1, see :mod:`mien.networks.refiner`.
         truth: (N, 3, S, S), 0..1 BGR.
         weights: (N, 1, S, S), what an error costs.
         swapped: (N, 1, S, S), 0..1, where the true swap differs from the frame.
@@ -60,20 +62,29 @@ class Deck:
     Args:
         paths: the shards; their order counts.
         tone_match: 0..1, how far the truth takes the mean colour of the composite's face.
-            How dark somebody's skin is cannot be told from a portrait in unknown light;
-            how the light falls on it can. The swapper's tone is the user's choice, too.
+        half: see the crops at half their size.
+        persona_tone: spread of random log gains of the persona's skin in the composite
+            alone, a channel and all channels: what a portrait in bad light does.
 
     Raises:
         MediaError: a shard cannot be read, or crops differ in size.
     """
 
-    def __init__(self, paths: Sequence[Path], *, tone_match: float = 0.0) -> None:
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        *,
+        half: bool = False,
+        tone_match: float = 0.0,
+        persona_tone: float = 0.0,
+    ) -> None:
+        self._persona_tone = persona_tone
         self.paths = list(paths)
         self._stacks: list[U8Array] = []
         self._weights: list[U8Array] = []
         for path in self.paths:
             for sample in read_shard(path):
-                stack, weights = _stack(sample, tone_match)
+                stack, weights = _stack(_halved(sample) if half else sample, tone_match)
                 if self._stacks and stack.shape != self._stacks[0].shape:
                     raise MediaError(
                         f"{path} holds crops of {stack.shape[0]} px, "
@@ -91,7 +102,8 @@ class Deck:
     def batch(self, step: int, size: int, seed: int) -> Batch:
         """The batch of a training step, varied."""
         random = np.random.default_rng([seed, step])
-        return _vary(self.pick(random.integers(0, len(self), size)), random)
+        batch = self.pick(random.integers(0, len(self), size))
+        return _vary(batch, random, self._persona_tone)
 
     def pick(self, indices: Sequence[int] | npt.NDArray[np.int64]) -> Batch:
         """Samples as they are."""
@@ -99,9 +111,9 @@ class Deck:
         planes = torch.from_numpy(stack).permute(0, 3, 1, 2).float().div_(255)
         weights = np.stack([self._weights[int(i)] for i in indices])
         return Batch(
-            inputs=planes[:, :12].contiguous(memory_format=torch.channels_last),
-            truth=planes[:, 12:15].contiguous(),
-            swapped=planes[:, 15:16].contiguous(),
+            inputs=planes[:, :_INPUTS].contiguous(memory_format=torch.channels_last),
+            truth=planes[:, _INPUTS : _INPUTS + 3].contiguous(),
+            swapped=planes[:, _INPUTS + 3 :].contiguous(),
             weights=torch.from_numpy(weights)[:, None].float().div_(255 / _most_weight()),
         )
 
@@ -110,12 +122,37 @@ def _most_weight() -> float:
     return _FACE_WEIGHT + _PART_WEIGHT
 
 
+def _halved(sample: Sample) -> Sample:
+    size = len(sample.matte) // 2
+
+    def half(picture: U8Array) -> U8Array:
+        return np.asarray(cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
+
+    return replace(
+        sample,
+        performer=half(sample.performer),
+        composite=half(sample.composite),
+        truth=half(sample.truth),
+        matte=half(sample.matte),
+        swapped=half(sample.swapped),
+        landmarks=half_landmarks(sample.landmarks),
+    )
+
+
 def _stack(sample: Sample, tone_match: float) -> tuple[U8Array, U8Array]:
-    """(S, S, 16) uint8: inputs, truth, swapped; and (S, S) uint8 weights."""
+    """(S, S, 18) uint8: inputs, truth, swapped; and (S, S) uint8 weights."""
     maps = draw_maps(sample.landmarks, len(sample.matte))
     truth = _matched(sample, tone_match) if tone_match > 0 else sample.truth
     stack = np.dstack(
-        [sample.composite, sample.performer, sample.matte, maps, truth, sample.swapped]
+        [
+            sample.composite,
+            sample.performer,
+            sample.matte,
+            maps,
+            draw_reaches(sample.matte, maps),
+            truth,
+            sample.swapped,
+        ]
     )
     face = np.maximum(sample.swapped, sample.matte).astype(np.float32) / 255
     weights = _BACKGROUND_WEIGHT + (_FACE_WEIGHT - _BACKGROUND_WEIGHT) * face
@@ -144,8 +181,11 @@ def _near_parts(landmarks: F32Array, size: int) -> F32Array:
     return np.repeat(np.repeat(near, 4, axis=0), 4, axis=1)[:size, :size].astype(np.float32)
 
 
-def _vary(batch: Batch, random: np.random.Generator) -> Batch:
-    """Mirrors half of the samples and changes the colours of all, alike in all pictures."""
+def _vary(batch: Batch, random: np.random.Generator, persona_tone: float) -> Batch:
+    """Mirrors half of the samples and changes the colours of all, alike in all pictures.
+
+    Then the persona's tone is taken off in half of the composites.
+    """
     count = len(batch.inputs)
     inputs, truth = batch.inputs.clone(), batch.truth.clone()
     weights, swapped = batch.weights.clone(), batch.swapped.clone()
@@ -161,4 +201,10 @@ def _vary(batch: Batch, random: np.random.Generator) -> Batch:
     factor, power = (torch.from_numpy(v.astype(np.float32)) for v in (gain, gamma))
     for planes in (inputs[:, :3], inputs[:, 3:6], truth):
         planes.mul_(factor).clamp_(0, 1).pow_(power)
+    if persona_tone > 0:
+        shift = random.normal(0, persona_tone, (count, 3, 1, 1))
+        shift += random.normal(0, persona_tone, (count, 1, 1, 1))
+        shift *= random.random((count, 1, 1, 1)) < 0.5
+        off = torch.from_numpy(shift.astype(np.float32))
+        inputs[:, :3].mul_(torch.exp(off * inputs[:, 6:7])).clamp_(0, 1)
     return Batch(inputs=inputs, truth=truth, weights=weights, swapped=swapped)

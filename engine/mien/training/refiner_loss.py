@@ -7,10 +7,6 @@ from torch.nn import functional
 
 _GRADIENT_SHARE = 0.7
 _SCALES = 3
-# Letting the performer through halves many errors and gives the identity away: at a share
-# of 0.05 the first nets showed the performer's eyes (descriptor 0.28 -> 0.40 on clip 1),
-# and at 1.0 they still did (0.43).
-_LEAK_SHARE = 1.0
 
 
 def refiner_loss(picture: torch.Tensor, truth: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
@@ -32,11 +28,6 @@ def refiner_loss(picture: torch.Tensor, truth: torch.Tensor, weights: torch.Tens
         share = _GRADIENT_SHARE / _SCALES
         loss = loss + share * (_mean(across, weights[..., 1:]) + _mean(down, weights[..., 1:, :]))
     return loss
-
-
-def leak_loss(gate: torch.Tensor, swapped: torch.Tensor) -> torch.Tensor:
-    """The price of the performer's own pixels where the true swap shows the persona."""
-    return _LEAK_SHARE * _mean((1 - gate) ** 2, swapped)
 
 
 def region_error(picture: torch.Tensor, truth: torch.Tensor, swapped: torch.Tensor) -> torch.Tensor:

@@ -21,7 +21,6 @@ from mien.networks.refiner import Refiner, RefinerConfig, compose
 from mien.training.recipe import RefinerRecipe, recipe_from
 from mien.training.refiner_batches import Batch, Deck
 from mien.training.refiner_loss import (
-    leak_loss,
     refiner_loss,
     region_error,
     region_error_less_tone,
@@ -39,7 +38,7 @@ _CURVE_COLUMNS = (
     "held_unswapped", "held_mesh", "held_refined", "relative_mesh", "relative_refined",
     "toneless_unswapped", "toneless_mesh", "toneless_refined",
 )  # fmt: skip
-_FORMAT = 1
+_FORMAT = 2
 _HELD_BATCH = 16
 _GRID_ROWS = 6
 
@@ -96,13 +95,12 @@ class RefinerTrainer:
         recipe = self.recipe
         state = self._read_checkpoint()
         names = state["shards"] if state else [path.name for path in find_shards(shards)]
-        self._deck = Deck(_existing(shards, names), tone_match=recipe.tone_match)
-        self._held = Deck(find_shards(held)) if held else None
+        self._deck = self._open_deck(_existing(shards, names))
+        self._held = Deck(find_shards(held), half=not recipe.mend) if held else None
         torch.manual_seed(recipe.seed)
-        config = RefinerConfig(widths=recipe.widths, depths=recipe.depths)
-        size = int(self._deck.pick([0]).inputs.shape[-1])
-        self.network = self._place(Refiner(config, size))
-        self.average = self._place(Refiner(config, size)).requires_grad_(False)
+        config = RefinerConfig(widths=recipe.widths, depths=recipe.depths, mend=recipe.mend)
+        self.network = self._place(Refiner(config))
+        self.average = self._place(Refiner(config)).requires_grad_(False)
         self.average.load_state_dict(self.network.state_dict())
         self._optimiser = torch.optim.AdamW(
             self.network.parameters(),
@@ -204,6 +202,15 @@ class RefinerTrainer:
         save_file(weights, part, metadata={"step": str(self.step)})
         os.replace(part, self.out / WEIGHTS)
 
+    def _open_deck(self, paths: list[Path]) -> Deck:
+        recipe = self.recipe
+        return Deck(
+            paths,
+            half=not recipe.mend,
+            tone_match=recipe.tone_match,
+            persona_tone=recipe.persona_tone,
+        )
+
     def _place(self, network: Refiner) -> Refiner:
         return network.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
@@ -217,12 +224,9 @@ class RefinerTrainer:
         for group in self._optimiser.param_groups:
             group["lr"] = rate
         with self._autocast():
-            outputs = self.network(batch.inputs)
-        loss = leak_loss(outputs[:, 3:], batch.swapped)
-        if not recipe.gate:
-            outputs = torch.cat([outputs[:, :3], torch.ones_like(outputs[:, 3:])], dim=1)
-        picture = compose(batch.inputs, outputs)
-        loss = loss + refiner_loss(picture, batch.truth, batch.weights)
+            mending = self.network(batch.inputs)
+        picture = compose(batch.inputs, mending)
+        loss = refiner_loss(picture, batch.truth, batch.weights)
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), recipe.clip)
@@ -240,8 +244,8 @@ class RefinerTrainer:
 
     def _refine(self, batch: Batch) -> torch.Tensor:
         with torch.no_grad(), self._autocast():
-            outputs = self.average(batch.inputs)
-        return compose(batch.inputs, outputs)
+            mending = self.average(batch.inputs)
+        return compose(batch.inputs, mending)
 
     def _add_row(self, scores: dict[str, float]) -> None:
         row: dict[str, Any] = {
@@ -284,7 +288,7 @@ class RefinerTrainer:
     def _refresh(self) -> None:
         paths = find_shards(self._shards)
         if len(paths) != len(self._deck.paths):
-            self._deck = Deck(paths, tone_match=self.recipe.tone_match)
+            self._deck = self._open_deck(paths)
             # The list of shards is part of where a run stands.
             self.save()
 
@@ -309,7 +313,8 @@ class RefinerTrainer:
             "widths",
             "depths",
             "tone_match",
-            "gate",
+            "persona_tone",
+            "mend",
         ):
             mine, theirs = getattr(self.recipe, name), getattr(before, name)
             if mine != theirs:
