@@ -54,6 +54,20 @@ class MeshSwapperConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StyleGAN3SwapperConfig:
+    """How the StyleGAN3 swapper draws.
+
+    Attributes:
+        tone: 0..1, skin tone from the performer's (0) to the persona's (1).
+    """
+
+    tone: float = 0.6
+
+    def __post_init__(self) -> None:
+        _check_unit("tone", self.tone)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GuardConfig:
     """What is shown when no trustworthy swapped patch exists.
 
@@ -103,5 +117,6 @@ class PipelineConfig:
     device: str = "cpu"
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
     mesh: MeshSwapperConfig = field(default_factory=MeshSwapperConfig)
+    stylegan3: StyleGAN3SwapperConfig = field(default_factory=StyleGAN3SwapperConfig)
     guard: GuardConfig = field(default_factory=GuardConfig)
     mark: MarkConfig = field(default_factory=MarkConfig)

@@ -109,7 +109,7 @@ class Pipeline:
         self._complaints = Complaints(logger, time.monotonic)
 
     @classmethod
-    def create(cls, config: PipelineConfig | None = None, swapper_name: str = "mesh") -> Pipeline:
+    def create(cls, config: PipelineConfig | None = None, swapper_name: str = "auto") -> Pipeline:
         """A pipeline of the stages that ship with mien.
 
         Raises:
@@ -119,10 +119,10 @@ class Pipeline:
         from mien.compositing import Compositor
         from mien.marking import Marker, draw_slate
         from mien.perception import FaceTracker
-        from mien.swappers import make_swapper
+        from mien.swappers import Ensemble
 
         config = config or PipelineConfig()
-        swapper = make_swapper(swapper_name, config)
+        swapper = Ensemble(swapper_name, config)
         return cls(
             config,
             tracker=FaceTracker(config.tracker),

@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from mien.errors import UsageError
 from mien.look import Blend, Face, Look, dominant
 from mien.personas.persona import Persona
 from mien.types import FaceTrack
@@ -15,13 +17,29 @@ logger = logging.getLogger(__name__)
 
 _STILLS_KEPT = 12
 
-Loader = Callable[[], Persona]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wear:
+    """A persona, and which of several swappers is to draw it."""
+
+    persona: Persona
+    swapper: str
+
+
+Loader = Callable[[], "Persona | Wear"]
 
 
 class Preparing(Protocol):
     """The part of a swapper that needs time."""
 
     def prepare(self, persona: Persona) -> object: ...
+
+
+@runtime_checkable
+class Choosing(Protocol):
+    """Several swappers, of which a persona may name its own."""
+
+    def prepare_with(self, swapper: str, persona: Persona) -> object: ...
 
 
 @runtime_checkable
@@ -109,13 +127,23 @@ class Wings:
                 if self._closed:
                     return
                 try:
-                    state = self._swapper.prepare(load())
+                    state = self._prepared(load())
                 except Exception as error:
                     logger.warning("persona %s cannot be prepared: %s", name, error)
                     self._problems[name] = error
                     continue
                 self._problems.pop(name, None)
                 self._states[name] = state
+
+    def _prepared(self, loaded: Persona | Wear) -> object:
+        if not isinstance(loaded, Wear):
+            return self._swapper.prepare(loaded)
+        if not isinstance(self._swapper, Choosing):
+            raise UsageError(
+                f"there is one swapper here, and {loaded.persona.name} asks for {loaded.swapper!r}",
+                "leave the swapper out",
+            )
+        return self._swapper.prepare_with(loaded.swapper, loaded.persona)
 
     def _state(self, face: Face, track: FaceTrack, *, keep: bool) -> object:
         if face is None:

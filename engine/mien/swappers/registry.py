@@ -12,6 +12,12 @@ from mien.types import FaceTrack, Frame, Patch
 
 GROUP = "mien.swappers"
 
+AUTO = "auto"
+"""Stands for the swapper that scores best on the truth benchmark at the speed of a camera."""
+
+# What the benchmark says today: docs/benchmarks.md, "Truth".
+_BEST = "mesh"
+
 
 class Swapper(Protocol):
     """Draws a persona on a track.
@@ -40,6 +46,20 @@ def swapper_names() -> list[str]:
     return sorted(_registered())
 
 
+def chosen_swapper(name: str) -> str:
+    """The name itself, or what ``auto`` stands for.
+
+    Raises:
+        UsageError: no swapper has this name.
+    """
+    known = swapper_names()
+    chosen = _BEST if name == AUTO else name
+    if chosen not in known:
+        listed = ", ".join([AUTO, *known]) if known else "none; reinstall mien"
+        raise UsageError(f"no swapper is called {name!r}", f"choose one of: {listed}")
+    return chosen
+
+
 def make_swapper(name: str, config: PipelineConfig) -> Swapper:
     """A new swapper.
 
@@ -47,14 +67,11 @@ def make_swapper(name: str, config: PipelineConfig) -> Swapper:
         UsageError: no swapper has this name.
         ModelError: it is installed but cannot be loaded.
     """
-    points = _registered()
-    if name not in points:
-        known = ", ".join(sorted(points)) or "none; reinstall mien"
-        raise UsageError(f"no swapper is called {name!r}", f"choose one of: {known}")
+    chosen = chosen_swapper(name)
     try:
-        factory = points[name].load()
+        factory = _registered()[chosen].load()
     except ImportError as error:
         raise ModelError(
-            f"swapper {name!r} cannot be loaded: {error}", "run `mien doctor`"
+            f"swapper {chosen!r} cannot be loaded: {error}", "run `mien doctor`"
         ) from error
     return cast(Swapper, factory(config))

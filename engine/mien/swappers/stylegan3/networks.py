@@ -1,0 +1,213 @@
+"""The two networks of the live generator, and the latents that come with them."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load as unpack_tensors
+
+from mien.errors import ModelError
+from mien.inference import OnnxModel, Runner, RunnerOptions, make_runner
+from mien.live_view import CONDITION_SIZE, LATENT_SIZE
+from mien.types import F32Array
+
+logger = logging.getLogger(__name__)
+
+_ENCODER, _GENERATOR, _LATENTS = "encoder.onnx", "generator.onnx", "latents.safetensors"
+_REINSTALL = "reinstall mien, or export the networks again; see docs/stylegan3.md"
+
+# The generator is what takes the time. It gains from a second core and hardly from more than
+# these; the tracker's networks are too small to.
+_MOST_THREADS = 4
+
+_LARGEST_PICTURE = 1024
+_MOST_LAYERS = 64
+
+
+def shipped_folder() -> Path:
+    """Where the networks lie that ship with mien."""
+    with as_file(files("mien.models").joinpath("stylegan3")) as path:
+        return Path(path)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveFiles:
+    """One encoder, one generator, the latents of those who were trained on.
+
+    Attributes:
+        folder: where they lie, under their usual names.
+    """
+
+    folder: Path
+
+    @property
+    def encoder(self) -> Path:
+        """Condition and latent to w."""
+        return self._file(_ENCODER)
+
+    @property
+    def generator(self) -> Path:
+        """w of every layer to a picture."""
+        return self._file(_GENERATOR)
+
+    def latents(self) -> Mapping[str, F32Array]:
+        """By name, (LATENT_SIZE,) float32 each.
+
+        Raises:
+            ModelError: the file is missing or is not what it should be.
+        """
+        return _read_latents(self._file(_LATENTS))
+
+    def key(self) -> str:
+        """Names these networks among a persona's latents: one of others means nothing here."""
+        digest = sha256(_bytes(self.encoder))
+        digest.update(_bytes(self.generator))
+        return f"live-{digest.hexdigest()[:12]}"
+
+    def _file(self, name: str) -> Path:
+        path = self.folder / name
+        if not path.is_file():
+            raise ModelError(f"the file {name} of the StyleGAN3 persona is missing", _REINSTALL)
+        return path
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path.name} cannot be read: {error.strerror}", _REINSTALL) from error
+
+
+@cache
+def _read_latents(path: Path) -> Mapping[str, F32Array]:
+    try:
+        tensors = unpack_tensors(_bytes(path))
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise ModelError(f"{path.name} is damaged: {error}", _REINSTALL) from error
+    latents = {}
+    for name, tensor in tensors.items():
+        sound = tensor.dtype.kind == "f" and tensor.shape == (LATENT_SIZE,)
+        if not sound or not np.isfinite(tensor).all():
+            raise ModelError(f"{path.name}: the latent {name!r} is not sound", _REINSTALL)
+        latents[name] = np.ascontiguousarray(tensor, np.float32)
+    if not latents:
+        raise ModelError(f"{path.name} holds no latent", _REINSTALL)
+    return latents
+
+
+class LiveNetworks:
+    """Both networks on one device; what they return is good until the next call.
+
+    One thread at a time may use it.
+
+    Args:
+        live: the files.
+        device: ``cpu``, ``cuda:N`` or ``auto``.
+        threads: of the tracker's networks; more than one is taken as it is.
+
+    Raises:
+        ModelError: a file is missing, damaged, or has other inputs than it should.
+        MissingError: nothing here can run them on the device.
+    """
+
+    def __init__(self, live: LiveFiles, *, device: str = "cpu", threads: int = 1) -> None:
+        wanted = _device(device)
+        # Nobody waits minutes for an engine that was not asked for.
+        options = RunnerOptions(threads=_threads(threads), build=wanted == "cuda")
+        self._encoder = make_runner(
+            OnnxModel(live.encoder), "onnxruntime", device="cpu", options=RunnerOptions(threads=1)
+        )
+        try:
+            self._generator = make_runner(OnnxModel(live.generator), device=wanted, options=options)
+        except BaseException:
+            self._encoder.close()
+            raise
+        try:
+            self.layers, self.size = _checked(self._encoder, self._generator)
+        except ModelError:
+            self.close()
+            raise
+        self._condition = np.zeros((1, CONDITION_SIZE), np.float32)
+        self._latent = np.zeros((1, LATENT_SIZE), np.float32)
+        self._transform = np.zeros((1, 3, 3), np.float32)
+
+    @property
+    def where(self) -> str:
+        """What the generator runs on, and why."""
+        runner = self._generator
+        return f"stylegan3: {runner.name} on {runner.device}; {runner.reason}"
+
+    def warm_up(self) -> None:
+        """Has done now what is done once."""
+        self._encoder.warm_up(1)
+        self._generator.warm_up(1)
+
+    def encode(self, condition: F32Array, latent: F32Array) -> F32Array:
+        """(256,) float32: what to draw, of one persona under one condition."""
+        self._condition[0], self._latent[0] = condition, latent
+        done = self._encoder.run({"condition": self._condition, "latent": self._latent})
+        w: F32Array = done["w"][0]
+        return w
+
+    def draw(self, ws: F32Array, transform: F32Array) -> F32Array:
+        """(4, S, S) float32: BGR and matte, 0..1 where the network keeps to it.
+
+        Args:
+            ws: (1, layers, 256) float32, contiguous.
+            transform: (3, 3) float32.
+        """
+        self._transform[0] = transform
+        done = self._generator.run({"ws": ws, "transform": self._transform})
+        image: F32Array = done["image"][0]
+        return image
+
+    def close(self) -> None:
+        """Gives both back."""
+        self._encoder.close()
+        self._generator.close()
+
+
+def _device(name: str) -> Literal["cpu", "cuda", "auto"]:
+    if name == "cpu":
+        return "cpu"
+    return "auto" if name == "auto" else "cuda"
+
+
+def _threads(asked: int) -> int:
+    return asked if asked > 1 else min(os.cpu_count() or 1, _MOST_THREADS)
+
+
+def _checked(encoder: Runner, generator: Runner) -> tuple[int, int]:
+    """Layers and side of the picture, once everything has the shape that it must have."""
+    _expect(encoder.inputs, "condition", (1, CONDITION_SIZE))
+    _expect(encoder.inputs, "latent", (1, LATENT_SIZE))
+    _expect(encoder.outputs, "w", (1, LATENT_SIZE))
+    _expect(generator.inputs, "transform", (1, 3, 3))
+    ws = generator.inputs.get("ws")
+    layers = ws.shape[1] if ws is not None and len(ws.shape) == 3 else 0
+    _expect(generator.inputs, "ws", (1, min(max(layers, 1), _MOST_LAYERS), LATENT_SIZE))
+    image = generator.outputs.get("image")
+    size = image.shape[-1] if image is not None else 0
+    size = min(max(size, 8), _LARGEST_PICTURE)
+    _expect(generator.outputs, "image", (1, 4, size, size))
+    return layers, size
+
+
+def _expect(specs: Mapping[str, object], name: str, shape: tuple[int, ...]) -> None:
+    found = specs.get(name)
+    if getattr(found, "shape", None) != shape or getattr(found, "dtype", "") != "float32":
+        raise ModelError(
+            f"a network of the StyleGAN3 persona does not fit this mien: expected {name} {shape} "
+            f"float32, found {found or ', '.join(specs)}",
+            _REINSTALL,
+        )

@@ -1,0 +1,215 @@
+"""Draws a persona with a generator that was trained on it: StyleGAN3, live.
+
+What the performer does goes in as numbers (landmarks less the performer's own neutral face,
+gaze, pose, light), who the persona is as a latent, and how the head lies in the crop as the
+generator's input transform. What comes out is a head and its matte, which goes back to where
+the crop was.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from mien.config import PipelineConfig
+from mien.face_light import mean_skin, vertex_colours
+from mien.live_view import LATENT_SIZE, input_transform, observe_driver
+from mien.look import Blend
+from mien.personas.persona import Persona
+from mien.refiner_view import crop_from_frame, frame_from_crop
+from mien.swappers.mesh.performer import PerformerModel
+from mien.swappers.stylegan3.networks import LiveFiles, LiveNetworks, shipped_folder
+from mien.swappers.stylegan3.placing import Placer
+from mien.swappers.stylegan3.wearing import Wearing, mean_latent, morph, rows_of, toward, wear
+from mien.swappers.stylegan3.window import Window
+from mien.types import F32Array, FaceTrack, Frame, Patch
+
+_MOST_PERFORMERS = 16
+
+# The skin tone that was drawn is averaged over so many frames, and never changed by more than
+# this factor.
+_TONE_FRAMES = 60
+_MOST_GAIN = 1.8
+
+
+@dataclass(slots=True)
+class _Seat:
+    """One performer, over time."""
+
+    window: Window
+    performer: PerformerModel = field(default_factory=PerformerModel)
+    frame: tuple[int, int] = (-1, -1)
+    condition: F32Array = field(default_factory=lambda: np.zeros(0, np.float32))
+    crop: F32Array = field(default_factory=lambda: np.zeros((2, 3), np.float32))
+    drawn_skin: F32Array | None = None
+    drawn_frames: int = 0
+
+
+class StyleGAN3Swapper:
+    """The personas that the shipped generator knows, and those with a latent of their own.
+
+    ``swap`` and ``mix`` belong to one thread; ``prepare`` and ``set_likeness`` may be called
+    from any. Patches are views into buffers that the next ``swap`` overwrites.
+
+    Args:
+        config: the engine's settings.
+        live: the networks' files; those that ship by default.
+
+    Raises:
+        ModelError: a file is missing, damaged or of another version.
+    """
+
+    name = "stylegan3"
+
+    mixes = ("morph",)
+    """What :meth:`mix` can do; the rest is for whoever draws two patches."""
+
+    def __init__(self, config: PipelineConfig, live: LiveFiles | None = None) -> None:
+        self._config = config.stylegan3
+        self._live = live or LiveFiles(folder=shipped_folder())
+        self._cast = self._live.latents()
+        self._mean = mean_latent(list(self._cast.values()))
+        self._key = self._live.key()
+        self._networks = LiveNetworks(
+            self._live, device=config.device, threads=config.tracker.threads
+        )
+        self._networks.warm_up()
+        self._placer = Placer(self._networks.size)
+        self._seats: dict[int, _Seat] = {}
+        self._likeness = 1.0
+        self._lock = threading.Lock()
+
+    @property
+    def where(self) -> list[str]:
+        """What runs where, and why, in lines for people."""
+        return [self._networks.where]
+
+    def prepare(self, persona: Persona) -> Wearing:
+        """The persona, ready to be drawn.
+
+        Raises:
+            PersonaError: it has no latent for this generator, or an unfit one.
+        """
+        return wear(rows_of(persona, self._key, self._cast), self._networks.layers)
+
+    def set_likeness(self, likeness: float) -> None:
+        """How much of the persona is worn, 0..1, from the next frame.
+
+        At 0 it is nobody in particular: the mean of the cast. This swapper draws whole
+        heads and cannot draw the performer's.
+        """
+        with self._lock:
+            self._likeness = likeness
+
+    def swap(self, frame: Frame, track: FaceTrack, state: object) -> Patch:
+        """Draws the persona on one face.
+
+        Args:
+            frame: the frame; not painted into.
+            track: the face.
+            state: what ``prepare``, ``mix`` or ``with_dials`` returned.
+
+        Raises:
+            TypeError: ``state`` was prepared by another swapper.
+            FloatingPointError: the generator failed.
+        """
+        wearing = _wearing(state)
+        if wearing is None:
+            raise TypeError("the performer's own face is not drawn")
+        seat = self._seat(frame, track)
+        wearing = toward(wearing, self._mean, self._likeness)
+        image = self._networks.draw(
+            self._rows(seat.condition, wearing),
+            input_transform(seat.crop, track.pose, self._networks.size),
+        )
+        gain = self._gain(frame, track, seat, image)
+        picture = self._placer.picture(image, gain, wearing.opacity)
+        return self._placer.place(picture, frame_from_crop(seat.crop), frame)
+
+    def mix(
+        self, base: object, top: object, blend: Blend, track: FaceTrack, *, keep: bool = False
+    ) -> Wearing:
+        """Two personas as one head: shape first, skin later.
+
+        Args:
+            base, top: what ``prepare`` or ``mix`` returned; None is the performer's own face.
+            blend: how much; its names are not looked at.
+            track: not looked at.
+            keep: not looked at; a result may always be kept.
+
+        Raises:
+            ValueError: a blend of another kind than :attr:`mixes` says.
+        """
+        del track, keep
+        if blend.how not in self.mixes:
+            raise ValueError(f"this swapper mixes by {', '.join(self.mixes)}, not {blend.how}")
+        return morph(_wearing(base), _wearing(top), blend.amount)
+
+    def with_dials(self, state: object, *, likeness: float, iris: float) -> Wearing:
+        """The same with less of the persona; there is no dial for the irises alone."""
+        del iris
+        wearing = _wearing(state)
+        if wearing is None:
+            raise TypeError("the performer's own face has no dials")
+        return toward(wearing, self._mean, likeness)
+
+    def close(self) -> None:
+        """Forgets all performers and closes the networks."""
+        self._seats.clear()
+        self._networks.close()
+
+    def _seat(self, frame: Frame, track: FaceTrack) -> _Seat:
+        """The performer, once this frame was looked at; once only, if drawn twice."""
+        seat = self._seats.get(track.track_id)
+        if seat is None:
+            if len(self._seats) >= _MOST_PERFORMERS:
+                self._seats.pop(next(iter(self._seats)))
+            seat = self._seats[track.track_id] = _Seat(Window(self._networks.size))
+        now = (frame.index, frame.pts_ns)
+        if seat.frame == now:
+            return seat
+        if track.age == 0:
+            seat.window.forget()
+            seat.performer.forget_light()
+        seat.frame = now
+        seat.condition = observe_driver(frame.bgr, track, seat.performer)
+        seat.crop = seat.window.follow(crop_from_frame(track.landmarks, self._networks.size))
+        return seat
+
+    def _rows(self, condition: F32Array, wearing: Wearing) -> F32Array:
+        """(1, layers, 256) float32: what every layer is told."""
+        w = np.empty((len(wearing.latents), LATENT_SIZE), np.float32)
+        for row, latent in zip(w, wearing.latents, strict=True):
+            row[:] = self._networks.encode(condition, latent)
+        return np.ascontiguousarray((wearing.shares @ w)[None], np.float32)
+
+    def _gain(self, frame: Frame, track: FaceTrack, seat: _Seat, image: F32Array) -> F32Array:
+        """(3,) float32: from the drawn skin's tone towards the performer's."""
+        share = 1.0 - self._config.tone
+        if share <= 0.0:
+            return np.ones(3, np.float32)
+        size = self._networks.size
+        picture = np.clip(image[:3] * np.float32(255.0), 0.0, 255.0).astype(np.uint8)
+        points = track.landmarks[:, :2] @ seat.crop[:, :2].T + seat.crop[:, 2]
+        placed = np.concatenate([points, track.landmarks[:, 2:]], axis=1).astype(np.float32)
+        scale = track.pose.scale * float(np.hypot(*seat.crop[:, 0]))
+        colours = vertex_colours(
+            np.ascontiguousarray(picture.transpose(1, 2, 0)), placed, max(scale, size / 64.0)
+        )
+        normals = seat.performer.normals @ track.pose.rotation.T
+        drawn = mean_skin(colours, normals)
+        seat.drawn_frames += 1
+        step = np.float32(1.0 / min(seat.drawn_frames, _TONE_FRAMES))
+        known = drawn if seat.drawn_skin is None else seat.drawn_skin
+        seat.drawn_skin = known + (drawn - known) * step
+        ratio = np.maximum(seat.performer.skin_bgr, 4.0) / np.maximum(seat.drawn_skin, 4.0)
+        bounded = np.clip(ratio, 1.0 / _MOST_GAIN, _MOST_GAIN)
+        return np.asarray(bounded**share, np.float32)
+
+
+def _wearing(state: object) -> Wearing | None:
+    if state is not None and not isinstance(state, Wearing):
+        raise TypeError(f"expected a state that StyleGAN3Swapper.prepare made, got {type(state)}")
+    return state
