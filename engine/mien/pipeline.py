@@ -109,8 +109,14 @@ class Pipeline:
         self._complaints = Complaints(logger, time.monotonic)
 
     @classmethod
-    def create(cls, config: PipelineConfig | None = None, swapper_name: str = "auto") -> Pipeline:
-        """A pipeline of the stages that ship with mien.
+    def create(
+        cls,
+        config: PipelineConfig | None = None,
+        swapper_name: str = "auto",
+        *,
+        compositor: CompositorStage | None = None,
+    ) -> Pipeline:
+        """A pipeline of the stages that ship with mien; another compositor may take its place.
 
         Raises:
             ModelError: a model file is missing or corrupt.
@@ -127,7 +133,7 @@ class Pipeline:
             config,
             tracker=FaceTracker(config.tracker),
             swapper=swapper,
-            compositor=Compositor(),
+            compositor=compositor or Compositor(),
             guard=Guard(config.guard, draw_slate),
             marker=Marker(config.mark),
         )
