@@ -121,7 +121,7 @@ class MeshSwapper:
             wanted = own + (state.iris_bgr - own) * np.float32(state.iris)
             recolour_irises(frame.bgr, landmarks, own, wanted)
         performer.drawn_width = _across(vertices)
-        return self._draw(frame, landmarks, vertices, gain, state)
+        return self._draw(frame, track, vertices, gain, state)
 
     def mix(
         self, base: object, top: object, blend: Blend, track: FaceTrack, *, keep: bool = False
@@ -202,7 +202,7 @@ class MeshSwapper:
     def _draw(
         self,
         frame: Frame,
-        landmarks: F32Array,
+        track: FaceTrack,
         vertices: F32Array,
         gain: F32Array,
         costume: Costume,
@@ -215,26 +215,26 @@ class MeshSwapper:
         if left >= right or top >= bottom:
             empty = np.zeros((0, 0), dtype=np.uint8)
             return Patch(left=0, top=0, bgr=np.zeros((0, 0, 3), dtype=np.uint8), matte=empty)
-        rows, columns = bottom - top, right - left
-        bgr, matte, depth = self._buffers(rows, columns)
         level = _level(costume, _across(vertices))
-        self._raster(
+        arrays = (
             level.bgra,
             level.matte,
             self._uv,
             vertices,
-            np.ascontiguousarray(landmarks[:VERTEX_COUNT, :2]),
+            np.ascontiguousarray(track.landmarks[:VERTEX_COUNT, :2]),
             gain if costume.contrast == 1.0 else gain * np.float32(costume.contrast),
             self._no_offset if costume.lift is None else gain * costume.lift,
             self._triangles,
-            frame.bgr,
-            left,
-            top,
-            bgr,
-            matte,
-            depth,
-            self._threads,
         )
+        size = bottom - top, right - left
+        if self._placement is not None and self._placement.paint is not None:
+            painted = self._placement.paint(
+                arrays, frame.bgr, (left, top), size, track.softening_px
+            )
+            if painted is not None:
+                return Patch(left=left, top=top, bgr=painted[0], matte=painted[1], blended=True)
+        bgr, matte, depth = self._buffers(*size)
+        self._raster(*arrays, frame.bgr, left, top, bgr, matte, depth, self._threads)
         return Patch(left=left, top=top, bgr=bgr, matte=matte)
 
     def _buffers(self, rows: int, columns: int) -> tuple[U8Array, U8Array, F32Array]:

@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as unpack_tensors
 
 from mien.errors import ModelError
-from mien.inference import OnnxModel, Runner, RunnerOptions, make_runner
+from mien.inference import OnnxModel, Runner, RunnerName, RunnerOptions, make_runner
 from mien.live_view import CONDITION_SIZE, LATENT_SIZE
 from mien.types import F32Array
 
@@ -128,7 +128,11 @@ class LiveNetworks:
             OnnxModel(live.encoder), "onnxruntime", device="cpu", options=RunnerOptions(threads=1)
         )
         try:
-            self._generator = make_runner(OnnxModel(live.generator), device=wanted, options=options)
+            # On a CPU there is one runner of ONNX files, and its own words are the clearest.
+            runner: RunnerName = "onnxruntime" if wanted == "cpu" else "auto"
+            self._generator = make_runner(
+                OnnxModel(live.generator), runner, device=wanted, options=options
+            )
         except BaseException:
             self._encoder.close()
             raise
@@ -165,10 +169,15 @@ class LiveNetworks:
         Args:
             ws: (1, layers, 256) float32, contiguous.
             transform: (3, 3) float32.
+
+        Raises:
+            FloatingPointError: a value is not finite.
         """
         self._transform[0] = transform
         done = self._generator.run({"ws": ws, "transform": self._transform})
         image: F32Array = done["image"][0]
+        if not np.isfinite(image).all():
+            raise FloatingPointError("the generator drew values that are not finite")
         return image
 
     def close(self) -> None:

@@ -42,12 +42,7 @@ class Placer:
             image: (4, S, S) float32, BGR and matte.
             gain: (3,) float32, BGR factors.
             opacity: 0..1, how much of it may show.
-
-        Raises:
-            FloatingPointError: a value is not finite.
         """
-        if not cv2.checkRange(image.reshape(len(image), -1)):
-            raise FloatingPointError("the generator drew values that are not finite")
         matte = np.clip(image[3], 0.0, 1.0)
         bgr = np.clip(cv2.merge([image[0], image[1], image[2]]), 0.0, 1.0)
         # What the network paints where nothing of it shows is anything at all; the slope of
