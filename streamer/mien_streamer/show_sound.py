@@ -95,7 +95,7 @@ def _counted_back(heard: list[Heard]) -> list[Heard]:
     one = heard[first]
     assert one.label is not None
     pictures = round(one.time_s * one.frames_per_s * abs(one.speed))
-    if one.speed <= 0.0 or pictures > one.label.frames:
+    if one.speed <= 0.0 or not 1 <= pictures <= one.label.frames:
         return heard
     label = replace(one.label, frames=one.label.frames - pictures)
     time_s = one.time_s - pictures / (one.frames_per_s * one.speed)
@@ -126,16 +126,11 @@ def sound_blocks(path: Path) -> Iterator[tuple[int, float, F32Array]]:
                 if time_s is None:
                     time_s = float(frame.time or 0.0)
                 for piece in same.resample(frame):
-                    block = _samples(piece)
+                    block = np.asarray(piece.to_ndarray(), np.float32)[:MOST_CHANNELS]
                     yield rate, time_s, block
                     time_s += block.shape[1] / rate
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise MediaError(f"{path.name} cannot be read as sound: {error}", "try WAV") from error
-
-
-def _samples(piece: av.AudioFrame) -> F32Array:
-    block = np.asarray(piece.to_ndarray(), np.float32)[:MOST_CHANNELS]
-    return np.ascontiguousarray(np.nan_to_num(block, nan=0.0, posinf=1.0, neginf=-1.0))
 
 
 class HeardBeside:

@@ -18,6 +18,8 @@ MOST_CHANNELS = 32
 # for those that a cue comes a picture late.
 _EARLY_S = 0.002
 
+_LOUDEST = 8.0
+
 # Another channel may take over once timecode was not heard for so long.
 _SILENCE_S = 1.0
 
@@ -80,6 +82,8 @@ class Ears:
         Args:
             block: (channels, N) float32, -1..1, right after those fed before.
         """
+        # A driver may hand out anything at all.
+        block = np.clip(np.nan_to_num(block, posinf=0.0, neginf=0.0), -_LOUDEST, _LOUDEST)
         heard: list[Heard] = []
         end_s = (self._fed + block.shape[1]) / self._rate
         for channel, reader in self._readers.items():

@@ -184,7 +184,7 @@ class _Edges:
         power = sum(level[1] for level in self._levels) / len(self._levels) - offset**2
         limit = _HYSTERESIS * max(power, 0.0) ** 0.5
         centred = chunk - offset
-        if not np.isfinite(limit) or limit < _SILENCE * _HYSTERESIS:
+        if limit < _SILENCE * _HYSTERESIS:
             self._last = 0.0
             return []
         signs = np.where(centred > limit, 1, np.where(centred < -limit, -1, 0))

@@ -115,8 +115,8 @@ class OnsetReader:
             flux = float(np.maximum(level - widened, 0.0).sum())
         self._levels.append(level)
         self._heard.append(piece)
-        onset = self._peak(flux) if np.isfinite(flux) else None
-        self._flux.append(flux if np.isfinite(flux) else 0.0)
+        onset = self._peak(flux)
+        self._flux.append(flux)
         return onset
 
     def _peak(self, after: float) -> Onset | None:

@@ -31,6 +31,8 @@ from mien.shows.tempo import TempoMap
 from mien.shows.timecode import Timecode, read_timecode
 from mien.shows.values import read_span, read_time, read_trigger
 
+__all__ = ["FORMAT", "Problem", "key_line", "load_show", "parse_show", "read_show"]
+
 FORMAT = 1
 MOST_CUES = 2000
 LARGEST_BYTES = 2**20
@@ -99,6 +101,11 @@ def parse_show(
     problems = sorted(reader.problems)
     fatal = any(problem.fatal for problem in problems)
     return (None if fatal else show), problems
+
+
+def key_line(text: str, path: Path) -> int:
+    """The line of a key in a show's text, or of the nearest table around it."""
+    return Lines(text).of(path)
 
 
 def _syntax_problem(error: Exception) -> Problem:

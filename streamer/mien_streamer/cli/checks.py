@@ -53,6 +53,8 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Every examination, in the order of the report."""
+    from mien_streamer.cli.checks_show import look_at_audio_input, look_at_midi
+
     looks: list[tuple[str, Callable[[], Finding]]] = [
         ("versions", look_at_versions),
         ("processor", look_at_processor),
@@ -65,6 +67,8 @@ def examine() -> list[Finding]:
         ("camera", look_at_cameras),
         ("virtual camera", look_at_virtual_camera),
         ("window", look_at_window),
+        ("MIDI", look_at_midi),
+        ("audio input", look_at_audio_input),
         ("WebRTC", look_at_webrtc),
         ("GPU", look_at_gpu),
         ("GPU kernels", look_at_gpu_kernels),

@@ -16,6 +16,7 @@ from mien_streamer.cli.app import show_app
 from mien_streamer.cli.console import say, say_json, stdout
 from mien_streamer.cli.report import ReportFile, build_report
 from mien_streamer.cli.setup import find_persona
+from mien_streamer.cli.show_ports import port_problems
 from mien_streamer.cli.show_run import Wishes, play_file
 from mien_streamer.sources import open_source
 
@@ -33,6 +34,8 @@ def check(
 ) -> int:
     """Say, by line, what is wrong with a show file and how to mend it."""
     parsed, problems = read_show(show, find_persona)
+    if parsed is not None:
+        problems = sorted([*problems, *port_problems(show, parsed)])
     if as_json:
         say_json(
             {
@@ -107,7 +110,7 @@ def play(
     tone: options.ToneOption = 0.5,
     guard: options.GuardOption = options.Guard.OFF,
     badge: options.BadgeOption = True,
-    swapper: options.SwapperOption = "mesh",
+    swapper: options.SwapperOption = "auto",
     max_faces: options.MaxFacesOption = 1,
     threads: options.ThreadsOption = 1,
     report: options.ReportOption = None,

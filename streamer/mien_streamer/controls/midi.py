@@ -8,9 +8,12 @@ number of the cue that fired, from 0.
 from __future__ import annotations
 
 import logging
+import os
+import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from mien.errors import DeviceError, MissingError
@@ -53,6 +56,31 @@ def input_names() -> list[str]:
 def output_names() -> list[str]:
     """MIDI outputs of this machine; empty where it has no MIDI at all."""
     return _names(lambda: mido.get_output_names())
+
+
+def backend_problem() -> str:
+    """Why this machine has no MIDI at all; empty where it has."""
+    try:
+        with _silent_driver():
+            mido.get_input_names()
+    except Exception as error:
+        # Without a sequencer the driver fails in ways of its own.
+        return " ".join(str(error).split()) or type(error).__name__
+    return ""
+
+
+@contextmanager
+def _silent_driver() -> Iterator[None]:
+    """Keeps the driver's own complaints off the terminal; for commands, not for a live run."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _names(ask: Callable[[], list[str]]) -> list[str]:
