@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
@@ -332,8 +332,8 @@ class PortAudio:
         self.devices = devices
         self.open: list[Any] = []
 
-    def query_devices(self) -> Iterator[dict[str, Any]]:
-        return iter(self.devices)
+    def query_devices(self, kind: str = "") -> Any:
+        return self.devices[1] if kind == "input" else iter(self.devices)
 
     def InputStream(self, **how: Any) -> Any:
         if how["device"] == 7:
@@ -354,7 +354,7 @@ def device(index: int, name: str, inputs: int = 2) -> dict[str, Any]:
 
 @pytest.fixture
 def portaudio(monkeypatch: pytest.MonkeyPatch) -> PortAudio:
-    made = PortAudio(device(0, "Speakers", 0), device(3, "Deck A"), device(7, "Deck B"))
+    made = PortAudio(device(0, "Speakers", 0), device(3, "Deck A", 128), device(7, "Deck B"))
     monkeypatch.setitem(sys.modules, "sounddevice", made)  # type: ignore[arg-type]
     return made
 

@@ -65,7 +65,8 @@ class Desk:
                 from mien_streamer.controls.sound import SoundControl
                 from mien_streamer.controls.sound_input import open_sound
 
-                sound = open_sound(audio_in)
+                named = (player.show.sound.channel, player.show.sound.timecode_channel)
+                sound = open_sound(audio_in, max(2, *((place or 0) + 1 for place in named)))
                 opened.callback(sound.close)
                 by_ear = follow if leads == "ltc" else None
                 opened.callback(SoundControl(player, sound, follow=by_ear).close)

@@ -47,8 +47,12 @@ class SoundInput(Protocol):
         """Stop. Safe to call twice."""
 
 
-def open_sound(spec: str) -> SoundInput:
+def open_sound(spec: str, channels: int = 2) -> SoundInput:
     """An input: ``file:PATH``, ``alsa:NAME``, or a device by number, part of its name, ``default``.
+
+    Args:
+        spec: which.
+        channels: how many of a device are wanted, if it has so many.
 
     Raises:
         MissingError: the library for devices is not there.
@@ -60,7 +64,7 @@ def open_sound(spec: str) -> SoundInput:
         return FileSound(Path(name))
     if kind == "alsa" and name:
         return AlsaSound(name)
-    return DeviceSound(spec)
+    return DeviceSound(spec, channels)
 
 
 class FileSound:
@@ -143,15 +147,17 @@ class AlsaSound:
             self._thread.join(2.0)
 
     def _record(self, take: Take) -> None:
-        floats = av.AudioResampler("fltp", self._stream.layout, self.rate)
+        # Some devices hand out single samples.
+        floats = av.AudioResampler(
+            "fltp", self._stream.layout, self.rate, frame_size=round(self.rate * _BLOCK_S)
+        )
         try:
             for frame in self._container.decode(self._stream):
                 if self._closed.is_set():
                     break
-                now_s = time.monotonic()
                 for piece in floats.resample(frame):
                     block = np.asarray(piece.to_ndarray(), np.float32)[: self.channels]
-                    take(block, now_s - block.shape[1] / self.rate)
+                    take(block, time.monotonic() - block.shape[1] / self.rate)
         except (av.error.FFmpegError, OSError) as error:
             logger.warning("%s went silent: %s", self.name, error)
         finally:
@@ -161,13 +167,18 @@ class AlsaSound:
 class DeviceSound:
     """An audio device, through PortAudio."""
 
-    def __init__(self, spec: str) -> None:
+    def __init__(self, spec: str, channels: int) -> None:
         devices = _portaudio()
-        found = find_device(spec, input_devices(devices))
+        present = input_devices(devices)
+        if spec == "default" and present:
+            found = dict(devices.query_devices(kind="input"))
+        else:
+            found = find_device(spec, present)
         self._devices, self._index = devices, found["index"]
         self.name = str(found["name"])
         self.rate = int(found["default_samplerate"])
-        self.channels = min(int(found["max_input_channels"]), MOST_CHANNELS)
+        # Sound servers offer more than a hundred.
+        self.channels = min(int(found["max_input_channels"]), channels, MOST_CHANNELS)
         self._stream: Any = None
 
     def start(self, take: Take) -> None:
