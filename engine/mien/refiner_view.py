@@ -40,9 +40,10 @@ REACH_CHANNELS = 2
 _MARGIN = 1.28
 # Sub-pixel bits of polygon corners.
 _SHIFT = 4
-# Widths over which the gain sets in at the face's outline, and over which the residual fades
-# round lids and lips, shares of the crop's side.
-_GAIN_RIM, _RESIDUAL_RIM = 0.04, 0.035
+# The gain acts in full where the patch covers a third: all but at the face's outline.
+_GAIN_SLOPE = 3
+# Width over which the residual fades round lids and lips, share of the crop's side.
+_RESIDUAL_RIM = 0.035
 # Towards the border of the crop both fade, so that the crop leaves no edge.
 _BORDER_PX = 8
 
@@ -187,19 +188,19 @@ def draw_maps(landmarks: F32Array, size: int = CROP_SIZE) -> U8Array:
 def draw_reaches(matte: U8Array, maps: U8Array) -> U8Array:
     """(size, size, 2) uint8: where the refiner's gain and its residual may act.
 
-    The gain: all that the patch covers, and the face up to just short of its outline. The
-    residual: lids and lips with a soft margin, where the patch or the face is.
+    The gain: where the patch is. The residual: there, on lids and lips with a soft margin.
+    Neither touches a face, or a part of one, that is left bare.
 
     Args:
         matte: (size, size) uint8, how much of the composite is the patch.
         maps: (size, size, 5) uint8, see :func:`draw_maps`.
     """
     size = len(matte)
-    # Canonical coordinates are nought together in one point at most.
-    face = np.asarray(maps[..., :3].max(axis=2) > 0, np.uint8)
-    inside = cv2.distanceTransform(face, cv2.DIST_L2, 3) * np.float32(255 / (_GAIN_RIM * size))
     reaches = np.empty((size, size, REACH_CHANNELS), np.uint8)
-    np.maximum(np.minimum(inside, 255).astype(np.uint8), matte, out=reaches[..., 0])
+    reaches[..., 0] = cv2.convertScaleAbs(matte, alpha=_GAIN_SLOPE)
+    # A patch that is shown in part is mended in part.
+    if 0 < (most := int(matte.max())) < 255:
+        reaches[..., 0] = cv2.convertScaleAbs(reaches[..., 0], alpha=most / 255)
     parts = np.asarray(np.maximum(maps[..., 3], maps[..., 4]) == 0, np.uint8)
     away = cv2.distanceTransform(parts, cv2.DIST_L2, 3) * np.float32(255 / (_RESIDUAL_RIM * size))
     near = 255 - np.minimum(away, 255).astype(np.uint8)

@@ -39,7 +39,8 @@ def test_what_it_says_stays_in_bounds() -> None:
     mending = network(torch.rand(1, INPUT_CHANNELS, 64, 64))
     assert mending.gain.shape == (1, 3, 8, 8)
     assert 0.1 < mending.gain.abs().max() <= MENDING.gain_reach
-    assert mending.residual is not None and mending.residual.shape == (1, 3, 64, 64)
+    assert mending.residual is not None
+    assert mending.residual.shape == (1, 3, 64, 64)
     assert 0.1 < mending.residual.abs().max() <= MENDING.residual_reach
 
 

@@ -16,7 +16,6 @@ import onnxruntime as ort  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
 
 from mien.errors import ModelError  # noqa: E402
-from mien.face_mesh import FACE_OVAL  # noqa: E402
 from mien.networks.refiner import INPUT_CHANNELS, Refiner, RefinerConfig  # noqa: E402
 from mien.networks.refiner_onnx import export_refiner  # noqa: E402
 from mien.perception.pose import estimate_pose  # noqa: E402
@@ -95,20 +94,33 @@ def test_an_untrained_refiner_leaves_the_frame_alone(tmp_path: Path) -> None:
     np.testing.assert_array_equal(_refined(stage, frame, track, patch), frame)
 
 
-def test_the_gain_reaches_the_face_and_stops_before_its_outline(tmp_path: Path) -> None:
+def test_the_gain_reaches_as_far_as_the_patch(tmp_path: Path) -> None:
     stage = RefinerStage(_export(_shading(0.4), tmp_path))
     frame, track, patch = _scene()
-    patch.matte[:] = 0
     frame[:] = cv2.GaussianBlur(frame, (0, 0), 20)
     out = _refined(stage, frame, track, patch).astype(np.float32)
     gain = np.exp(0.7 * np.tanh(0.4))
     # 2 code values: rounding, and a crop of half the frame's resolution.
     np.testing.assert_allclose(out[150:250, 150:250], frame[150:250, 150:250] * gain, atol=2)
-    face = np.zeros(frame.shape[:2], np.uint8)
-    oval = np.round(track.landmarks[list(FACE_OVAL), :2]).astype(np.int32)
-    cv2.fillPoly(face, [oval], (1,))
-    outside = cv2.dilate(face, np.ones((9, 9), np.uint8)) == 0
+    outside = np.ones(frame.shape[:2], bool)
+    # A pixel that the network sees is four to five of the frame's, and is spread over two.
+    outside[50:350, 70:330] = False
     np.testing.assert_allclose(out[outside], frame[outside], atol=1)
+
+
+def test_a_bare_face_stays_as_it_is_and_half_a_persona_is_mended_by_half(tmp_path: Path) -> None:
+    stage = RefinerStage(_export(_shading(0.4, residual=0.3), tmp_path))
+    frame, track, patch = _scene()
+    frame[:] = 100
+    full, half, bare = (
+        _refined(stage, frame, track, replace(patch, matte=np.full_like(patch.matte, share)))
+        for share in (255, 128, 0)
+    )
+    np.testing.assert_array_equal(bare, frame)
+    cheek = track.landmarks[50, :2].round().astype(int)
+    log_gains = [np.log(out[cheek[1], cheek[0], 1] / 100) for out in (half, full)]
+    # 1 code value of rounding is a hundredth.
+    assert log_gains[0] == pytest.approx(log_gains[1] * 128 / 255, abs=0.015)
 
 
 def test_detail_is_lit_and_not_smoothed(tmp_path: Path) -> None:

@@ -148,9 +148,13 @@ class RefinerStage:
         transform = view.transform
         shifted = transform.copy()
         shifted[:, 2] += transform[:, :2] @ np.array([patch.left, patch.top], np.float32)
-        # A ring of nothing, so that the crop's border repeats 0 and not the matte's edge.
-        ringed = cv2.copyMakeBorder(patch.matte, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=(0,))
-        shifted[:, 2] -= transform[:, :2].sum(axis=1)
+        # A ring of nothing, so that the crop's border repeats 0 and not the matte's edge; as
+        # wide as what is averaged into one pixel of the crop.
+        ring = int(2 / max(float(np.hypot(*transform[:, 0])), 0.01)) + 2
+        ringed = cv2.copyMakeBorder(
+            patch.matte, ring, ring, ring, ring, cv2.BORDER_CONSTANT, value=(0,)
+        )
+        shifted[:, 2] -= transform[:, :2].sum(axis=1) * np.float32(ring)
         composite = cut_crop(frame_bgr, transform)
         matte = self._sized(cut_crop(np.asarray(ringed, np.uint8), shifted))
         landmarks = crop_landmarks(track.landmarks, transform)
