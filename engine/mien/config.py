@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 GuardMode = Literal["hold", "blur", "slate", "off"]
+OcclusionMode = Literal["auto", "on", "off"]
 
 
 def _check_unit(name: str, value: float) -> None:
@@ -58,12 +59,15 @@ class StyleGAN3SwapperConfig:
     """How the StyleGAN3 swapper draws.
 
     Attributes:
+        likeness: 0..1, from nobody in particular to the persona.
         tone: 0..1, skin tone from the performer's (0) to the persona's (1).
     """
 
+    likeness: float = 1.0
     tone: float = 0.6
 
     def __post_init__(self) -> None:
+        _check_unit("likeness", self.likeness)
         _check_unit("tone", self.tone)
 
 
@@ -94,6 +98,27 @@ class GuardConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OcclusionConfig:
+    """Whether hands, microphones and the like stay in front of the persona.
+
+    Attributes:
+        mode: ``off`` draws the persona over them; ``on`` lets them through; ``auto`` is what
+            mien thinks best, see docs/occlusion.md.
+        budget_ms: where a look takes longer than this, only every second picture is looked
+            at; 0 looks at all of them.
+    """
+
+    mode: OcclusionMode = "auto"
+    budget_ms: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.mode not in get_args(OcclusionMode):
+            raise ValueError(f"occlusion must be auto, on or off, got {self.mode!r}")
+        if self.budget_ms < 0.0:
+            raise ValueError("budget_ms must not be negative")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MarkConfig:
     """How outputs say that they are synthetic.
 
@@ -119,4 +144,5 @@ class PipelineConfig:
     mesh: MeshSwapperConfig = field(default_factory=MeshSwapperConfig)
     stylegan3: StyleGAN3SwapperConfig = field(default_factory=StyleGAN3SwapperConfig)
     guard: GuardConfig = field(default_factory=GuardConfig)
+    occlusion: OcclusionConfig = field(default_factory=OcclusionConfig)
     mark: MarkConfig = field(default_factory=MarkConfig)
