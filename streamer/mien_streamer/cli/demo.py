@@ -45,6 +45,7 @@ def demo(
     show: Annotated[
         bool, typer.Option("--show", help="Play the demo show: six personas on a beat, with sound.")
     ] = False,
+    swapper: options.SwapperOption = "auto",
 ) -> int:
     """See it work: swap the bundled clip and show before and after."""
     try:
@@ -54,14 +55,22 @@ def demo(
     except OSError as error:
         raise write_error(out, error) from error
     if show:
-        return demo_show(out)
+        return demo_show(out, swapper)
     worn = find_persona(persona)
     with as_file(files("mien_streamer").joinpath("demo", "driver.mp4")) as clip:
         source = open_source(str(clip))
         moments = _Moments(source.info.frame_count or 1)
         with ReportFile(out / REPORT) as report_file:
-            run = swap_file(source, worn, out / CLIP, PipelineConfig(), watch=moments.watch)
-            report_file.write(build_report(run.stats, {"persona": persona, "out": str(out)}))
+            run = swap_file(
+                source,
+                worn,
+                out / CLIP,
+                PipelineConfig(),
+                swapper_name=swapper,
+                watch=moments.watch,
+            )
+            settings = {"persona": persona, "swapper": swapper, "out": str(out)}
+            report_file.write(build_report(run.stats, settings))
     _write_strip(out / STRIP, moments.found, worn)
     code = run.tell(out / CLIP)
     say(f"{out / STRIP}: before and after")

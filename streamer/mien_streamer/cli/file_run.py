@@ -72,7 +72,7 @@ def swap_file(
     output: Path,
     config: PipelineConfig,
     *,
-    swapper_name: str = "mesh",
+    swapper_name: str = "auto",
     performer: str | None = None,
     names: Sequence[str] = (),
     watch: Callable[[Frame], Callable[[Outcome], None]] | None = None,

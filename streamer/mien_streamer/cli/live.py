@@ -102,7 +102,7 @@ def live(
     crop: options.CropOption = None,
     size: options.SizeOption = None,
     fps: options.FpsOption = None,
-    swapper: options.SwapperOption = "mesh",
+    swapper: options.SwapperOption = "auto",
     device: options.DeviceOption = "auto",
     max_faces: options.MaxFacesOption = 1,
     threads: options.ThreadsOption = 1,

@@ -16,6 +16,7 @@ from mien.config import (
     MarkConfig,
     MeshSwapperConfig,
     PipelineConfig,
+    StyleGAN3SwapperConfig,
     TrackerConfig,
 )
 
@@ -107,7 +108,13 @@ EyesOption = Annotated[
     Eyes, typer.Option(help="Whose iris colour is shown.", rich_help_panel=LOOKS)
 ]
 SwapperOption = Annotated[
-    str, typer.Option(help="What draws the face.", metavar="NAME", rich_help_panel=MACHINE)
+    str,
+    typer.Option(
+        help="What draws the face: mesh (any portrait), stylegan3 (the cast, and personas with a "
+        "latent), one that you installed, or auto: the best at the speed of a camera, today mesh.",
+        metavar="NAME",
+        rich_help_panel=LOOKS,
+    ),
 ]
 DeviceOption = Annotated[
     str,
@@ -254,6 +261,7 @@ def pipeline_config(
         device=device,
         tracker=TrackerConfig(max_faces=max_faces, threads=threads),
         mesh=MeshSwapperConfig(likeness=likeness, tone=tone, eyes=eyes.value),
+        stylegan3=StyleGAN3SwapperConfig(likeness=likeness, tone=tone),
         guard=GuardConfig(mode=mode, hold_s=hold_s, deadline_ms=deadline_ms),
         mark=MarkConfig(badge=badge),
     )

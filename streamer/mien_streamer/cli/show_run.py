@@ -48,7 +48,7 @@ class Wishes:
     cue_list: bool = False
     decisions: Path | None = None
     audio: Path | None = None
-    swapper: str = "mesh"
+    swapper: str = "auto"
 
 
 def config_for(show: Show, config: PipelineConfig) -> PipelineConfig:

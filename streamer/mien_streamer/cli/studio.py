@@ -17,6 +17,7 @@ from mien.errors import UsageError
 from mien.personas.persona import Persona
 from mien.pipeline import Pipeline
 from mien.shows import Show, load_show
+from mien.swappers import chosen_swapper
 from mien_streamer import webrtc
 from mien_streamer.cli import options, server_options
 from mien_streamer.cli.app import app
@@ -67,7 +68,7 @@ def studio(
     guard: options.GuardOption = options.Guard.HOLD,
     performer: options.PerformerOption = None,
     badge: options.BadgeOption = True,
-    swapper: options.SwapperOption = "mesh",
+    swapper: options.SwapperOption = "auto",
     max_faces: options.MaxFacesOption = 1,
     threads: options.ThreadsOption = 1,
     host: server_options.HostOption = server_options.DEFAULT_HOST,
@@ -157,6 +158,7 @@ def _stage_config(
     from mien_streamer.studio.stage_config import StageConfig
 
     runtime = importlib.metadata.version("onnxruntime")
+    swapper = chosen_swapper(swapper)
     reason = "the mesh swapper and its networks need no GPU" if swapper == "mesh" else ""
     return StageConfig(
         sources=tuple(_choices(inlet, sources)),

@@ -78,7 +78,7 @@ class StyleGAN3Swapper:
         self._networks.warm_up()
         self._placer = Placer(self._networks.size)
         self._seats: dict[int, _Seat] = {}
-        self._likeness = 1.0
+        self._likeness = self._config.likeness
         self._lock = threading.Lock()
 
     @property
