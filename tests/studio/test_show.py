@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import threading
@@ -16,6 +17,8 @@ import pytest
 
 pytest.importorskip("aiortc", reason="the extra 'webrtc' is not installed")
 pytest.importorskip("aiohttp", reason="the extra 'webrtc' is not installed")
+
+import aiohttp
 
 from mien.config import PipelineConfig
 from mien.look import EVERYONE
@@ -36,6 +39,7 @@ from mien_streamer.webrtc.server import ServerConfig
 from mien_streamer.webrtc.tuning import untune
 from tests.shows.shows import HEAD, cue, show_of
 from tests.studio.browser import chromium, demand_browser, grab
+from tests.studio.conftest import Open
 
 
 @dataclass
@@ -98,6 +102,58 @@ def test_the_page_sees_the_show_and_has_its_hands_on_it() -> None:
         assert not do(**wrong)
     stage.set_bare(True)
     assert bare == [True]
+
+
+def test_orders_by_http(open_studio: Open) -> None:
+    studio = open_studio(token="open sesame")
+    show = show_of(
+        cue("one", transition="cut"),
+        cue("the ½ turn", to="mei", transition="cut"),
+        cue("card", to="slate", button="curtain"),
+    )
+    player = ShowPlayer(show)
+    bearer = {"Authorization": "Bearer open sesame"}
+
+    def wears() -> str:
+        player.advance(player.state().show_s + 0.1)
+        return player.state().wears[EVERYONE]
+
+    async def run() -> None:
+        async with aiohttp.ClientSession(studio.server.url) as http:
+            before = await http.post("/api/go", headers=bearer)
+            assert before.status == 409
+            assert "--show" in (await before.json())["hint"]
+            hook_show(studio, player, set_bare=lambda on: None)
+            for path, worn in (
+                ("/api/go", "kai"),
+                ("/api/cues/the%20%C2%BD%20turn", "mei"),
+                ("/api/back", "kai"),
+                ("/api/buttons/curtain", "slate"),
+            ):
+                answer = await http.post(path, headers=bearer)
+                assert (answer.status, await answer.json()) == (200, {"ok": True})
+                assert wears() == worn
+            for query, held in (("", True), ("?on=0", False), ("?on=true", True)):
+                assert (await http.post(f"/api/hold{query}", headers=bearer)).status == 200
+                assert wears() == "slate"
+                assert player.state().holding is held
+            for path, status in (
+                ("/api/cues/three", 404),
+                ("/api/cues/..%2Fgo", 404),
+                ("/api/buttons/x", 404),
+                ("/api/hold?on=perhaps", 422),
+                ("/api/forward", 404),
+            ):
+                assert (await http.post(path, headers=bearer)).status == status
+            assert (await http.get("/api/go", headers=bearer)).status == 405
+            assert (await http.post("/api/go")).status == 401
+            evil = {**bearer, "Origin": "https://evil.example"}
+            assert (await http.post("/api/go", headers=evil)).status == 403
+            statuses = [(await http.post("/api/go", headers=bearer)).status for _ in range(90)]
+            assert 429 in statuses
+        assert wears() == "slate"
+
+    asyncio.run(run())
 
 
 @pytest.mark.slow

@@ -29,6 +29,14 @@ _MOST_FIELD_BYTES = 4096
 _PONG_S = 20.0
 _COMMANDS_PER_S = 60
 """A slider sends one per picture of the screen; what is beyond is not obeyed."""
+_ORDERS = {
+    "go": "go",
+    "back": "back",
+    "hold": "hold",
+    "cue": "cues/{name}",
+    "button": "buttons/{name}",
+}
+_SWITCH = {"1": True, "true": True, "0": False, "false": False}
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -42,6 +50,7 @@ class StudioPages:
         self._access, self._peers = access, peers
         self._sockets: set[web.WebSocketResponse] = set()
         self._personas_version = 0
+        self._bucket = Access(posts_per_s=_COMMANDS_PER_S, burst=_COMMANDS_PER_S)
 
     def add_to(self, application: web.Application) -> None:
         """Adds the routes, and a farewell to open sockets."""
@@ -53,6 +62,10 @@ class StudioPages:
                 web.get("/metrics", self._guard(self._metrics)),
                 web.get("/personas/{name}/preview.jpg", self._guard(self._preview)),
                 web.post("/personas", self._guard(self._create)),
+                *(
+                    web.post(f"/api/{where}", self._guard(self._order(do)))
+                    for do, where in _ORDERS.items()
+                ),
             ]
         )
         application.on_shutdown.append(self._hang_up)
@@ -142,6 +155,27 @@ class StudioPages:
     async def _hang_up(self, application: web.Application) -> None:
         for socket in list(self._sockets):
             await socket.close(code=1001, message=b"the studio closes")
+
+    def _order(self, do: str) -> Handler:
+        """An order to the show, as on the WebSocket, for scripts and lighting desks."""
+
+        async def answer(request: web.Request) -> web.StreamResponse:
+            if not self._bucket.may_post(request.remote or ""):
+                return _problem(429, "too many requests", "wait a moment")
+            if self._stage.show_part() is None:
+                return _problem(409, "no show is on", "start with: mien studio --show SHOW")
+            facts: dict[str, Any] = {"do": do, **request.match_info}
+            if "on" in request.query:
+                facts["on"] = _SWITCH.get(request.query["on"].lower(), "neither")
+            loop = asyncio.get_running_loop()
+            text = json.dumps(facts)
+            reply = await loop.run_in_executor(None, self._commands.answer, text)
+            if reply["ok"]:
+                return web.json_response({"ok": True})
+            status = 404 if "name" in facts else 422
+            return _problem(status, reply["error"]["what"], reply["error"]["hint"])
+
+        return answer
 
     # ---- uploads -----------------------------------------------------------------------------
 
