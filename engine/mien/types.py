@@ -17,6 +17,8 @@ U8Array = npt.NDArray[np.uint8]
 F32Array = npt.NDArray[np.float32]
 I32Array = npt.NDArray[np.int32]
 
+_FACE_PER_SOFTENING_PX = 200.0
+
 LANDMARK_COUNT = 478
 """Points of a face: 468 of the face mesh, then 5 for each iris."""
 
@@ -111,6 +113,15 @@ class FaceTrack:
         x, y = self.landmarks[:, 0], self.landmarks[:, 1]
         return float(x.min()), float(y.min()), float(x.max()), float(y.max())
 
+    @property
+    def softening_px(self) -> int:
+        """How far a patch's matte is softened: one pixel, more on large faces.
+
+        Enough for the stair steps of a mesh's silhouette.
+        """
+        left, _, right, _ = self.box
+        return max(round((right - left) / _FACE_PER_SOFTENING_PX), 1)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patch:
@@ -123,9 +134,12 @@ class Patch:
             wholly inside the frame.
         bgr: (h, w, 3) uint8.
         matte: (h, w) uint8, straight alpha, 255 = persona, 0 = frame.
+        blended: True where the swapper has softened the matte and blended: ``bgr`` is then what
+            the frame is to show there.
     """
 
     left: int
     top: int
     bgr: U8Array
     matte: U8Array
+    blended: bool = False

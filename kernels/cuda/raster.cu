@@ -1,58 +1,13 @@
 // CUDA side of the face rasteriser: which triangle is nearest at each pixel, then what it shows.
 // Streams and launch checks are the caller's. Strides are in elements.
-#include "launch.cuh"
+#include "face.cuh"
 #include "mien/blend.hpp"
-#include "mien/raster.hpp"
 
 namespace {
 
-constexpr int kLanes = 32;       // threads that share a triangle: one warp
-constexpr int kMostTeams = 8;    // triangles of a block
+// A key holds the depth in its high half and the triangle in its low one; all ones is no triangle.
 constexpr unsigned long long kNothing = ~0ull;
-
-// Floats in the order of unsigned integers; adding nothing turns -0 into 0.
-__device__ __forceinline__ unsigned int ordered(float value) {
-    const unsigned int bits = __float_as_uint(value + 0.0f);
-    return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
-}
-
-}  // namespace
-
-// Everything that the passes share; a plain struct, passed by value.
-struct MienFace {
-    mien::FaceMesh mesh;
-    mien::FacePictures pictures;
-    const int32_t* triangles;  // (M, 3)
-    int32_t triangle_count;
-    View<uint8_t> bgr;
-    View<uint8_t> matte;
-    View<float> depth;
-    mien::Triangle* set_up;    // (M), scratch
-    unsigned long long* keys;  // (h, w), scratch: depth in the high half, triangle in the low;
-                               // all ones before the first pass, and again after the second
-};
-
-// The host makes room for these and packs those; it knows the sizes as numbers.
-static_assert(sizeof(MienFace) == 224, "mien.gpu.packing.Face must follow");
-#if defined(__CUDACC__)
-static_assert(sizeof(mien::Triangle) == 248, "mien.gpu.packing.TRIANGLE_BYTES must follow");
-#endif
-
-namespace {
-
-// Columns that a triangle may touch, not clipped; its rows are in the triangle.
-__device__ __forceinline__ void columns_of(const MienFace& face, const int32_t* corner, int* first,
-                                           int* last) {
-    int low = 0, high = 0;
-    for (int k = 0; k < 3; ++k) {
-        const float x = face.mesh.vertices[3 * static_cast<std::ptrdiff_t>(corner[k])];
-        const int at = mien::round_to_int((x - static_cast<float>(face.mesh.left)) * mien::kSnap);
-        low = k == 0 || at < low ? at : low;
-        high = k == 0 || at > high ? at : high;
-    }
-    *first = (low + mien::kSnap - 1) >> 8;
-    *last = high >> 8;
-}
+constexpr int kDepthShift = 32;
 
 // The colour and matte at a pixel that a triangle covers.
 __device__ __forceinline__ void show(const MienFace& face, unsigned long long key, int x, int y,
@@ -65,45 +20,11 @@ __device__ __forceinline__ void show(const MienFace& face, unsigned long long ke
 
 }  // namespace
 
-// Pass 1: blocks of (32, triangles of a block), 1-D grid over the triangles. The nearest wins, of
-// equals the first, as on the CPU. A warp walks its triangle's box: faces have some 900 triangles
-// of a few hundred pixels.
+// Pass 1; the keys are all ones before it, and again after pass 2.
 extern "C" __global__ void mien_raster_cover(MienFace face) {
     __shared__ mien::Triangle triangles[kMostTeams];
     __shared__ int boxes[kMostTeams][4];
-    const int team = static_cast<int>(threadIdx.y), lane = static_cast<int>(threadIdx.x);
-    const int index = static_cast<int>(blockIdx.x * blockDim.y) + team;
-    if (index >= face.triangle_count) return;  // a whole warp
-    mien::Triangle& t = triangles[team];
-    int* box = boxes[team];
-    if (lane == 0) {
-        const int32_t* corner = face.triangles + 3 * static_cast<std::ptrdiff_t>(index);
-        box[0] = 0;
-        box[2] = -1;
-        if (mien::set_up_triangle(face.mesh, face.pictures, corner, t)) {
-            columns_of(face, corner, &box[0], &box[2]);
-            box[0] = box[0] > 0 ? box[0] : 0;
-            box[2] = box[2] < face.bgr.width - 1 ? box[2] : face.bgr.width - 1;
-            face.set_up[index] = t;
-        }
-        box[1] = t.y_first > 0 ? t.y_first : 0;
-        box[3] = t.y_last < face.bgr.height - 1 ? t.y_last : face.bgr.height - 1;
-    }
-    __syncwarp();
-    const int width = box[2] - box[0] + 1;
-    if (width <= 0 || box[3] < box[1]) return;
-    const long long pixels = static_cast<long long>(width) * (box[3] - box[1] + 1);
-    for (long long i = lane; i < pixels; i += kLanes) {
-        const int down = static_cast<int>(i / width);
-        const int x = box[0] + static_cast<int>(i - static_cast<long long>(down) * width);
-        const int y = box[1] + down;
-        if (!mien::covers(t, x, y)) continue;
-        const float z = mien::depth_at(t, mien::triangle_row(t, y), x);
-        if (!(z < mien::kFarthest)) continue;
-        atomicMin(face.keys + static_cast<size_t>(y) * face.bgr.width + x,
-                  static_cast<unsigned long long>(ordered(z)) << 32 |
-                      static_cast<unsigned int>(index));
-    }
+    cover_triangles(face, 0, kDepthShift, triangles, boxes);
 }
 
 // Pass 2, 2-D over the patch: writes all of it and leaves the keys clean for the next face.

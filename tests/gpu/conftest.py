@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from mien.gpu import Gpu, GpuKernels, KernelLibrary, Places
+from mien.gpu import SOURCES, Gpu, GpuKernels, KernelLibrary, Places
 from mien.inference import cuda_driver
 from tests.gpu.backends import CpuBackend, GpuBackend
 from tests.gpu.emulation import EmulatedCuda, Emulator, UpdatingLibcuda, build, compiler
@@ -30,7 +30,7 @@ class Machine:
     def __init__(self, emulator: Emulator, folder: Path) -> None:
         self.cuda = EmulatedCuda(emulator)
         self.libcuda = UpdatingLibcuda()
-        for name in ("raster", "patch", "yuv", "filtered_lrelu"):
+        for name in SOURCES:
             (folder / f"{name}.fatbin").write_bytes(f"fatbin {name}".encode())
         self.places = Places(fatbins=[folder], sources=[], cache=None)
 
@@ -49,6 +49,7 @@ def machine(emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     for module in ("graph", "choice"):
         monkeypatch.setattr(f"mien.gpu.{module}.load_driver", lambda: driver)
     monkeypatch.setattr("mien.gpu.images.usual_places", lambda: made.places)
+    monkeypatch.setattr("mien.gpu.choice._RACE_RUNS", 1)
     FakeContext.depth = FakeContext.detached = 0
     return made
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,16 @@ import pytest
 
 from mien import _kernels
 from mien.errors import DeviceError, GpuLostError, UsageError
-from mien.gpu import FallingBack, Gpu, GpuKernels, GpuRasteriser, KernelLibrary, Places, place
+from mien.gpu import (
+    DrawnFace,
+    FallingBack,
+    FramePath,
+    Gpu,
+    GpuKernels,
+    KernelLibrary,
+    Places,
+    place,
+)
 from mien.gpu.choice import parse_device
 from mien.gpu.nvrtc import fingerprint
 from tests.gpu.conftest import Machine
@@ -129,11 +139,11 @@ def test_a_gpu_that_fails_goes_to_the_guard_once_and_then_to_the_cpu(
     machine: Machine, error: Exception, kind: type[DeviceError], caplog: pytest.LogCaptureFixture
 ) -> None:
     gpu = Gpu()
-    draw = FallingBack(gpu, GpuRasteriser(gpu, machine.kernels(gpu)), _kernels.raster_face)
+    draw = FallingBack(gpu, FramePath(gpu, machine.kernels(gpu)), _kernels.raster_face)
     values, bgr, matte, depth = face()
     draw(*values, bgr, matte, depth)
     expected = bgr.copy()
-    machine.cuda.fail["mien_raster_shade"] = error
+    machine.cuda.fail["mien_frame_composite"] = error
     with pytest.raises(DeviceError) as caught:
         draw(*values, bgr, matte, depth)
     assert type(caught.value) is kind
@@ -195,12 +205,13 @@ def test_auto_takes_the_quicker_and_says_so(machine: Machine) -> None:
 def test_a_gpu_that_draws_another_face_is_not_used(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    right = GpuKernels.raster_face
+    right = FramePath.paint
 
-    def wrong(self: GpuKernels, *arguments: Any) -> None:
-        right(self, *arguments[:5], arguments[6], arguments[5], *arguments[7:])
+    def wrong(self: FramePath, face: DrawnFace, *arguments: Any) -> Any:
+        other = replace(face, gain=face.offset, offset=face.gain)
+        return right(self, other, *arguments)
 
-    monkeypatch.setattr(GpuKernels, "raster_face", wrong)
+    monkeypatch.setattr(FramePath, "paint", wrong)
     with pytest.raises(DeviceError, match="does not draw the same face as the CPU"):
         place("cuda:0")
     assert place("auto").device == "cpu"
@@ -233,9 +244,9 @@ def test_the_mesh_swapper_draws_on_the_gpu_what_it_draws_on_the_cpu(
     expected = bgr.copy()
     _kernels.raster_face(*values, expected, matte, depth)
     swapper = MeshSwapper(PipelineConfig(device="cuda:0"))
-    assert swapper.where[0].startswith("faces are drawn on cuda:0 (Fake H100)")
+    assert swapper.where[0].startswith("faces are drawn and blended on cuda:0 (Fake H100)")
     if lost:
-        machine.cuda.fail["dtoh"] = LaunchError("cuMemcpyDtoHAsync failed: launch failure")
+        machine.cuda.fail["wait"] = LaunchError("cuStreamSynchronize failed: launch failure")
         with pytest.raises(GpuLostError):
             swapper._raster(*values, bgr, matte, depth)
     swapper._raster(*values, bgr, matte, depth)

@@ -11,8 +11,8 @@ from mien import _kernels
 from mien.gpu import (
     DevicePool,
     FrameGraph,
+    FramePath,
     Gpu,
-    GpuRasteriser,
     PinnedRing,
     Transfers,
     device_array,
@@ -101,7 +101,7 @@ def test_many_arrays_travel_as_one_copy_each_way(gpu: Gpu, machine: Machine) -> 
 
 def test_a_face_drawn_on_the_gpu_is_the_cpus(gpu: Gpu, machine: Machine) -> None:
     values, bgr, matte, depth = face()
-    draw = GpuRasteriser(gpu, machine.kernels(gpu))
+    draw = FramePath(gpu, machine.kernels(gpu))
     draw(*values, bgr, matte, depth)
     cpu = [np.zeros_like(bgr), np.zeros_like(matte), np.zeros_like(depth)]
     _kernels.raster_face(*values, *cpu)
@@ -112,26 +112,31 @@ def test_a_face_drawn_on_the_gpu_is_the_cpus(gpu: Gpu, machine: Machine) -> None
     assert not machine.cuda.live
 
 
-def test_the_steady_state_allocates_nothing_and_waits_once(gpu: Gpu, machine: Machine) -> None:
+def test_the_steady_state_is_one_copy_up_one_launch_one_copy_down_one_wait(
+    gpu: Gpu, machine: Machine
+) -> None:
     values, bgr, matte, depth = face()
-    draw = GpuRasteriser(gpu, machine.kernels(gpu))
-    for _ in range(4):  # pinned buffers are used in turn
-        draw(*values, bgr, matte, depth)
+    draw = FramePath(gpu, machine.kernels(gpu))
+    draw(*values, bgr, matte, depth)
+    calls = [a["kernel"] if c == "launch" else c for c, a in machine.cuda.trace if c != "module"]
+    assert calls[-6:] == [
+        "memset", "htod", "mien_frame_cover", "mien_frame_composite", "dtoh", "wait",
+    ]  # fmt: skip
     machine.cuda.trace.clear()
-    before = draw.allocations
+    before, launches = draw.allocations, machine.libcuda.launches
     for _ in range(10):
         draw(*values, bgr, matte, depth)
     assert draw.allocations == before
-    calls = [call for call, _ in machine.cuda.trace if call != "event"]
-    frame = ["htod2d", "htod", "launch", "launch", "dtoh", "wait"]
-    assert calls == frame * 10
+    assert draw.recordings == 1
+    assert machine.libcuda.launches == launches + 10
+    assert machine.cuda.trace == [("wait", "stream")] * 10
     draw.close()
 
 
 def test_a_texture_that_may_change_is_sent_every_time(gpu: Gpu, machine: Machine) -> None:
     values, bgr, matte, depth = face()
     texture = values[0].copy()
-    draw = GpuRasteriser(gpu, machine.kernels(gpu))
+    draw = FramePath(gpu, machine.kernels(gpu))
     draw(texture, *values[1:], bgr, matte, depth)
     before = bgr.copy()
     texture[..., :3] //= 2
@@ -150,7 +155,7 @@ def test_places_out_of_this_world_read_no_foreign_memory(
     values, bgr, matte, depth = face()
     sources = values[4].copy()
     sources[7] = bad
-    draw = GpuRasteriser(gpu, machine.kernels(gpu))
+    draw = FramePath(gpu, machine.kernels(gpu))
     draw(*values[:4], sources, *values[5:], bgr, matte, depth)
     cpu = np.zeros_like(bgr)
     _kernels.raster_face(*values[:4], sources, *values[5:], cpu, matte, depth)
@@ -164,7 +169,7 @@ def test_a_triangle_of_no_vertex_is_refused_before_the_gpu_sees_it(
     values, bgr, matte, depth = face()
     triangles = values[7].copy()
     triangles[3, 1] = 9999
-    draw = GpuRasteriser(gpu, machine.kernels(gpu))
+    draw = FramePath(gpu, machine.kernels(gpu))
     with pytest.raises(ValueError, match="triangles of vertices"):
         draw(*values[:7], triangles, *values[8:], bgr, matte, depth)
     assert machine.cuda.count("launch") == 0

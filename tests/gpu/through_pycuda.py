@@ -11,19 +11,19 @@ from typing import Any
 import numpy as np
 
 from mien import _kernels
-from mien.gpu import FrameGraph, Gpu, GpuKernels, GpuRasteriser, KernelLibrary, Places, Transfers
+from mien.gpu import FrameGraph, FramePath, Gpu, GpuKernels, KernelLibrary, Places, Transfers
 from mien.gpu.choice import _scene
 
 
 def main(folder: Path) -> None:
     """Fails where PyCUDA or the driver's interface is not what the engine takes them for."""
-    for name in ("raster", "patch", "yuv"):
+    for name in ("raster", "frame", "patch", "yuv"):
         (folder / f"{name}.fatbin").write_bytes(b"a fatbin")
     places = Places(fatbins=[folder], sources=[], cache=None)
     with Gpu() as gpu:
         print(gpu.label, gpu.capability)
         kernels = GpuKernels(gpu, KernelLibrary(gpu, places))
-        draw = GpuRasteriser(gpu, kernels)
+        draw = FramePath(gpu, kernels)
         size = (420, 400)
         scene = _scene()
         bgr, matte = np.zeros((*size, 3), np.uint8), np.zeros(size, np.uint8)

@@ -5,9 +5,6 @@ from __future__ import annotations
 from mien import _kernels
 from mien.types import FaceTrack, Patch, U8Array
 
-# Softens the stair steps of the mesh's silhouette: one pixel, more on large faces.
-_FACE_PER_BLUR_PX = 200.0
-
 
 class Compositor:
     """Paints patches in place. Stateless; any thread may use it."""
@@ -19,15 +16,20 @@ class Compositor:
         """Blends ``patch`` into ``frame_bgr``: ``frame += matte * (patch - frame)``.
 
         Softens ``patch.matte`` in place first; pixels that the mesh does not cover hold
-        the frame's own colour, so the softened edge shows no seam.
+        the frame's own colour, so the softened edge shows no seam. A patch that is blended
+        already is put in its place.
 
         Args:
             frame_bgr: (H, W, 3) uint8, painted into.
             patch: what to paint; lies inside the frame.
             track: the face it belongs to.
         """
-        if patch.matte.size:
-            left, _, right, _ = track.box
-            radius = max(round((right - left) / _FACE_PER_BLUR_PX), 1)
-            _kernels.blur_matte(patch.matte, radius, 1, self._threads)
-            _kernels.blend(frame_bgr, patch.left, patch.top, patch.bgr, patch.matte, self._threads)
+        if not patch.matte.size:
+            return
+        if patch.blended:
+            rows, columns = patch.matte.shape
+            left, top = patch.left, patch.top
+            frame_bgr[top : top + rows, left : left + columns] = patch.bgr
+            return
+        _kernels.blur_matte(patch.matte, track.softening_px, 1, self._threads)
+        _kernels.blend(frame_bgr, patch.left, patch.top, patch.bgr, patch.matte, self._threads)

@@ -4,25 +4,30 @@ Importing this package imports neither PyCUDA nor the driver; opening a :class:`
 """
 
 from mien.gpu.choice import Placement, parse_device, place
+from mien.gpu.drawn_face import DrawnFace
 from mien.gpu.driver import Gpu, require_pycuda
+from mien.gpu.frame_path import MOST_RADIUS, FramePath
 from mien.gpu.graph import FrameGraph
 from mien.gpu.images import SOURCES, KernelLibrary, Places, compiled_sources, usual_places
 from mien.gpu.kernels import GpuKernels
 from mien.gpu.memory import DeviceArray, DevicePool, PinnedRing, device_array
-from mien.gpu.rasteriser import FallingBack, GpuRasteriser, Rasteriser
+from mien.gpu.rasteriser import FallingBack, Painter, Rasteriser
 from mien.gpu.transfers import Bundle, Transfers
 
 __all__ = [
+    "MOST_RADIUS",
     "SOURCES",
     "Bundle",
     "DeviceArray",
     "DevicePool",
+    "DrawnFace",
     "FallingBack",
     "FrameGraph",
+    "FramePath",
     "Gpu",
     "GpuKernels",
-    "GpuRasteriser",
     "KernelLibrary",
+    "Painter",
     "PinnedRing",
     "Placement",
     "Places",

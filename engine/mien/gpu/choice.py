@@ -16,13 +16,16 @@ from mien import _kernels
 from mien.errors import DeviceError, UsageError
 from mien.face_mesh import face_mesh
 from mien.gpu.driver import Gpu
-from mien.gpu.rasteriser import FallingBack, GpuRasteriser, Rasteriser
+from mien.gpu.frame_path import FramePath
+from mien.gpu.rasteriser import FallingBack, Painter, Rasteriser
 from mien.inference.cuda_driver import load_driver
+from mien.types import U8Array
 
 logger = logging.getLogger(__name__)
 
 _RACE_RUNS = 15
 _RACE_SIZE = (420, 400)  # a face in front of a 720p camera
+_RACE_RADIUS = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +34,8 @@ class Placement:
 
     Attributes:
         draw: draws faces; has ``close`` where it holds a GPU.
+        paint: draws a face and blends it with its frame, or returns None; None on the CPU, where
+            these are two steps.
         device: ``cpu`` or ``cuda:0 (NAME)``.
         reason: why there.
     """
@@ -38,14 +43,15 @@ class Placement:
     draw: Rasteriser
     device: str
     reason: str
+    paint: Painter | None = None
 
     def lines(self) -> list[str]:
         """For people: what runs where."""
         if self.device == "cpu":
             return [f"everything runs on the CPU; {self.reason}"]
         return [
-            f"faces are drawn on {self.device}; {self.reason}",
-            "detection, landmarks, blending and marks run on the CPU",
+            f"faces are drawn and blended on {self.device}; {self.reason}",
+            "detection, landmarks and marks run on the CPU",
         ]
 
     def close(self) -> None:
@@ -73,7 +79,7 @@ def place(device: str, open_gpu: Callable[[int], Gpu] = Gpu) -> Placement:
     """Decides what runs where.
 
     ``auto`` takes the first GPU if it draws the very same picture as the CPU, and does so sooner,
-    copies included: both are tried on a face. ``cuda:N`` must only draw the same picture.
+    copies included: both draw and blend a face. ``cuda:N`` must only draw the same picture.
 
     Raises:
         UsageError: no such device is known.
@@ -90,7 +96,7 @@ def place(device: str, open_gpu: Callable[[int], Gpu] = Gpu) -> Placement:
         if wanted != "auto":
             raise
         return Placement(draw=_kernels.raster_face, device="cpu", reason=error.what)
-    drawn = FallingBack(gpu, GpuRasteriser(gpu), _kernels.raster_face)
+    drawn = FallingBack(gpu, FramePath(gpu), _kernels.raster_face)
     try:
         gpu_ms, cpu_ms = _race(drawn)
     except DeviceError as error:
@@ -109,34 +115,53 @@ def place(device: str, open_gpu: Callable[[int], Gpu] = Gpu) -> Placement:
             draw=_kernels.raster_face, device="cpu", reason=f"quicker than {name}: {race}"
         )
     reason = f"quicker than the CPU: {race}" if wanted == "auto" else f"asked for; {race}"
-    return Placement(draw=drawn, device=gpu.label, reason=reason)
+    return Placement(draw=drawn, paint=drawn.paint, device=gpu.label, reason=reason)
 
 
-def _race(draw: Rasteriser) -> tuple[float, float]:
-    """Milliseconds for a face by ``draw`` and by the CPU.
+def _race(drawn: FallingBack) -> tuple[float, float]:
+    """Milliseconds for a face in its frame by the GPU and by the CPU.
 
     Raises:
         DeviceError: the pictures differ.
     """
-    scene, outs = _scene(), []
-    times = []
-    racers: tuple[Any, ...] = (draw, _kernels.raster_face)
-    for one in racers:
-        bgr = np.zeros((*_RACE_SIZE, 3), np.uint8)
-        matte, depth = np.zeros(_RACE_SIZE, np.uint8), np.zeros(_RACE_SIZE, np.float32)
-        spent = []
-        for _ in range(_RACE_RUNS + 2):
-            before = perf_counter()
-            one(*scene, out_bgr=bgr, out_matte=matte, depth=depth)
-            spent.append((perf_counter() - before) * 1e3)
-        times.append(median(spent[2:]))
-        outs.append((bgr, matte))
-    (bgr, matte), (bgr_cpu, matte_cpu) = outs
-    if not (np.array_equal(bgr, bgr_cpu) and np.array_equal(matte, matte_cpu)):
+    scene = _scene()
+    face: Any = scene[:8]
+    frame: U8Array = scene[8]
+    bgr = np.empty((*_RACE_SIZE, 3), np.uint8)
+    matte, depth = np.empty(_RACE_SIZE, np.uint8), np.empty(_RACE_SIZE, np.float32)
+    cpu = frame.copy()
+
+    def on_gpu() -> None:
+        painted = drawn.paint(face, frame, (0, 0), _RACE_SIZE, _RACE_RADIUS)
+        assert painted is not None
+        np.copyto(bgr, painted[0])
+
+    draw: Any = _kernels.raster_face
+
+    def on_cpu() -> None:
+        draw(*scene, bgr, matte, depth)
+        _kernels.blur_matte(matte, _RACE_RADIUS, 1)
+        _kernels.blend(cpu, 0, 0, bgr, matte)
+
+    gpu_ms = _median_ms(on_gpu)
+    painted = bgr.copy()
+    cpu_ms = _median_ms(on_cpu)
+    np.copyto(cpu, frame)
+    on_cpu()
+    if not np.array_equal(painted, cpu):
         raise DeviceError(
             "the GPU does not draw the same face as the CPU", "report this with mien doctor"
         )
-    return times[0], times[1]
+    return gpu_ms, cpu_ms
+
+
+def _median_ms(work: Callable[[], None]) -> float:
+    spent = []
+    for _ in range(_RACE_RUNS + 2):
+        before = perf_counter()
+        work()
+        spent.append((perf_counter() - before) * 1e3)
+    return median(spent[2:])
 
 
 def _scene() -> tuple[Any, ...]:

@@ -71,6 +71,7 @@ class Gpu:
     Attributes:
         name: the card's own name.
         capability: such as ``(9, 0)``.
+        processors: how many multiprocessors it has.
         stream: PyCUDA stream that kernels run on unless another is given.
         cuda: ``pycuda.driver``.
 
@@ -91,6 +92,8 @@ class Gpu:
         self.name = str(device.name())
         major, minor = device.compute_capability()
         self.capability = (int(major), int(minor))
+        count_of = cuda.device_attribute.MULTIPROCESSOR_COUNT
+        self.processors = max(int(device.get_attribute(count_of)), 1)
         if self.capability < LEAST_CAPABILITY:
             raise DeviceError(
                 f"{self.name} has compute capability {major}.{minor}, and mien needs "

@@ -113,7 +113,7 @@ class DevicePool:
 
     def take(self, nbytes: int) -> Block:
         """At least so many bytes, aligned to 256."""
-        size = _size_class(nbytes)
+        size = size_class(nbytes)
         kept = self._free.get(size)
         if kept:
             return Block(self, size, kept.pop())
@@ -165,7 +165,7 @@ class Block:
         self._pool._back(self.size, self._memory)
 
 
-def _size_class(nbytes: int) -> int:
+def size_class(nbytes: int) -> int:
     """Rounded up to a quarter of a power of two: at most a quarter is wasted."""
     size = max(nbytes, _LEAST_BLOCK)
     step = max(1 << (size.bit_length() - 3), PITCH_BYTES)
@@ -204,7 +204,7 @@ class PinnedRing:
             event.synchronize()
         buffer = self._buffers[slot]
         if buffer is None or buffer.nbytes < nbytes:
-            self._buffers[slot] = buffer = cuda.pagelocked_empty(_size_class(nbytes), np.uint8)
+            self._buffers[slot] = buffer = cuda.pagelocked_empty(size_class(nbytes), np.uint8)
             self.allocations += 1
         return slot, buffer[:nbytes]
 

@@ -65,6 +65,17 @@ class Face(ctypes.Structure):
     )
 
 
+class FramePart(ctypes.Structure):
+    """``MienFramePart``."""
+
+    _fields_ = (
+        ("face", Face),
+        ("window", ctypes.c_int32 * 4),
+        ("radius", ctypes.c_int32),
+        ("frame_number", ctypes.c_uint32),
+    )
+
+
 class Affine(ctypes.Structure):
     """``mien::Affine``."""
 

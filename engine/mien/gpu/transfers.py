@@ -84,32 +84,6 @@ class Transfers:
         self.uploads += 1
         return bundle
 
-    def upload_part(
-        self,
-        picture: npt.NDArray[Any],
-        into: DeviceArray,
-        rectangle: tuple[int, int, int, int],
-        stream: Any,
-    ) -> None:
-        """Queues one copy of a rectangle (left, top, right, bottom) to the same place there."""
-        left, top, right, bottom = rectangle
-        if left >= right or top >= bottom:
-            return
-        target = into.part(left, top, right - left, bottom - top)
-        width = target.row_bytes
-        with self._gpu.current("uploading"):
-            slot, buffer = self._up.take(width * (bottom - top))
-            part = buffer.view(picture.dtype).reshape(target.shape)
-            np.copyto(part, picture[top:bottom, left:right])
-            copy = self._gpu.cuda.Memcpy2D()
-            copy.set_src_host(buffer)
-            copy.set_dst_device(target.pointer)
-            copy.src_pitch, copy.dst_pitch = width, target.pitch
-            copy.width_in_bytes, copy.height = width, bottom - top
-            copy(stream)
-            self._up.sent(slot, stream)
-        self.uploads += 1
-
     def download(self, bundle: Bundle, stream: Any) -> list[npt.NDArray[Any]]:
         """One copy of all arrays to the host, and waits for it.
 

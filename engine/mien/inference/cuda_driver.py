@@ -10,10 +10,13 @@ import sys
 from functools import lru_cache
 from typing import Any
 
-from mien.errors import DeviceError
+from mien.errors import DeviceError, GpuLostError
 
 _CAPTURE_THREAD_LOCAL = 1  # other threads' CUDA calls do not break the capture
 _EVENT_NO_TIMING = 2
+# Deinitialised, unavailable, uncorrectable, illegal address, timeout, destroyed, assert, hardware
+# stack, illegal instruction, misaligned, address space, PC, launch failed, external, unknown.
+_LOST = frozenset((4, 46, 214, 700, 702, 709, 710, 714, 715, 716, 717, 718, 719, 727, 999))
 
 
 class _UpdateResult(ctypes.Structure):
@@ -42,7 +45,8 @@ class CudaDriver:
             text = ctypes.c_char_p()
             self._library.cuGetErrorString(status, ctypes.byref(text))
             said = text.value.decode() if text.value else f"error {status}"
-            raise DeviceError(f"{name} failed: {said}", "see the NVIDIA driver's log")
+            kind = GpuLostError if status in _LOST else DeviceError
+            raise kind(f"{name} failed: {said}", "see the NVIDIA driver's log")
 
     def begin_capture(self, stream: int) -> None:
         """What the stream is given from now on is recorded, not run."""

@@ -169,14 +169,22 @@ MIEN_HD float depth_at(const Triangle& t, const TriangleRow& row, int32_t x) {
     return row.z + t.z_dx * (static_cast<float>(x) - t.x0);
 }
 
-// What the triangle shows at pixel x of the row: three bytes of colour, one of matte.
-MIEN_HD void shade(const Triangle& t, const TriangleRow& row, const FacePictures& pictures,
-                   const Float4& limits, int32_t x, uint8_t* bgr, uint8_t* matte) {
+// Where pixel x of the row samples, in 1/128 pixel: x and y of the texture, x and y of the frame,
+// no nearer to an edge than low and high.
+MIEN_HD Int4 where_at(const Triangle& t, const TriangleRow& row, const Float4& low,
+                      const Float4& high, int32_t x) {
     const Float4 fx = splat(static_cast<float>(x) - t.x0);
-    const Int4 where =
-        round_lanes(clamp(add(row.where, multiply(t.where.dx, fx)), splat(0.0f), limits));
-    const Taps taps =
-        taps_inside(lane0(where), lane1(where), pictures.texture.width, pictures.texture.height);
+    return round_lanes(clamp(add(row.where, multiply(t.where.dx, fx)), low, high));
+}
+
+MIEN_HD Taps texture_taps(const FacePictures& pictures, const Int4& where) {
+    return taps_inside(lane0(where), lane1(where), pictures.texture.width, pictures.texture.height);
+}
+
+// The colour at pixel x of the row, whose samples lie there: three bytes.
+MIEN_HD void colour_at(const Triangle& t, const TriangleRow& row, const FacePictures& pictures,
+                       const Int4& where, const Taps& taps, int32_t x, uint8_t* bgr) {
+    const Float4 fx = splat(static_cast<float>(x) - t.x0);
     const Float4 texel = to_float(sample_bgra(pictures.texture, taps));
     const Float4 gain = add(row.gain, multiply(t.gain.dx, fx));
     const Float4 offset = add(row.offset, multiply(t.offset.dx, fx));
@@ -193,6 +201,14 @@ MIEN_HD void shade(const Triangle& t, const TriangleRow& row, const FacePictures
     bgr[0] = static_cast<uint8_t>(bytes);
     bgr[1] = static_cast<uint8_t>(bytes >> 8);
     bgr[2] = static_cast<uint8_t>(bytes >> 16);
+}
+
+// What the triangle shows at pixel x of the row: three bytes of colour, one of matte.
+MIEN_HD void shade(const Triangle& t, const TriangleRow& row, const FacePictures& pictures,
+                   const Float4& limits, int32_t x, uint8_t* bgr, uint8_t* matte) {
+    const Int4 where = where_at(t, row, splat(0.0f), limits, x);
+    const Taps taps = texture_taps(pictures, where);
+    colour_at(t, row, pictures, where, taps, x, bgr);
     *matte = sample_grey(pictures.aux, taps);
 }
 

@@ -4,6 +4,7 @@
 #include "patch.cu"
 #include "raster.cu"
 #include "yuv.cu"
+#include "frame.cu"
 
 #include "filtered_lrelu.cu"
 
@@ -25,6 +26,8 @@ const Entry kEntries[] = {
     KERNEL(mien_blur_rows, false),         KERNEL(mien_blur_columns, false),
     KERNEL(mien_feather_blend, true),      KERNEL(mien_light_transfer, true),
     KERNEL(mien_sample_points, false),     KERNEL(mien_warp_crop, false),
+    KERNEL(mien_frame_cover, true),        KERNEL(mien_frame_composite, true),
+    KERNEL(mien_frame_to_yuv, true),
     KERNEL(mien_bgr_to_yuv, false),        KERNEL(mien_yuv_to_bgr, false),
     KERNEL(mien_filtered_lrelu_f32, true), KERNEL(mien_filtered_lrelu_f64, true),
     KERNEL(mien_filtered_lrelu_f16, true), KERNEL(mien_filtered_lrelu_bf16, true),

@@ -69,6 +69,9 @@ class FakePycuda:
         def pop() -> None:
             FakeContext.pop()
 
+    class device_attribute:
+        MULTIPROCESSOR_COUNT = 16
+
     def __init__(self) -> None:
         self.devices = ["Fake H100"]
         self.capability = (9, 0)
@@ -93,6 +96,10 @@ class FakePycuda:
 
             def compute_capability(self) -> tuple[int, int]:
                 return fake.capability
+
+            def get_attribute(self, attribute: int) -> int:
+                assert attribute == FakePycuda.device_attribute.MULTIPROCESSOR_COUNT
+                return 3
 
             def retain_primary_context(self) -> FakeContext:
                 return FakeContext()
@@ -132,6 +139,7 @@ class FakeLibcuda:
         self.launches = 0
         self.waits: list[tuple[int, int]] = []
         self.fails: set[str] = set()
+        self.status = 901  # of what fails
         self._event_of: dict[int, int] = {}
         self._next = 0x100
 
@@ -144,7 +152,7 @@ class FakeLibcuda:
 
         def call(*arguments: Any) -> int:
             if name in self.fails:
-                return 901
+                return self.status
             work(self, *arguments)
             return 0
 
