@@ -10,20 +10,21 @@ import typer
 from rich.table import Table
 
 from mien.errors import MediaError
+from mien.swappers import chosen_swapper
 from mien_benchmarks.swap_speed import LOOP, BenchSettings, measure_swap
-from mien_benchmarks.swap_truth import measure_truth
+from mien_benchmarks.truth_measure import TruthSettings, measure_truth
+from mien_benchmarks.truth_report import show_truth
 from mien_streamer.cli import options
 from mien_streamer.cli.app import bench_app
 from mien_streamer.cli.console import say, stdout
-from mien_streamer.cli.setup import find_persona
+from mien_streamer.cli.setup import find_persona, open_library
 from mien_streamer.cli.values import parse_size
 from mien_streamer.sinks.partial import PartialFile, write_error
 
 
 @bench_app.command(
     epilog="Examples: [bold]mien bench swap --json swap.json[/bold], "
-    "[bold]mien bench swap --truth DIR[/bold] with clip1_driver.mp4, clip1_gt_face.mp4 and "
-    "source_B.png in DIR"
+    "[bold]mien bench swap --truth SET[/bold]; more of that in [bold]mien bench truth[/bold]"
 )
 def swap(
     persona: options.PersonaOption = "ada",
@@ -36,7 +37,7 @@ def swap(
     ] = None,
     truth: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Also score against the true swap in this folder."),
+        typer.Option(metavar="SET", help="Also score against the true swaps of this set."),
     ] = None,
     yardstick: Annotated[
         bool,
@@ -66,9 +67,10 @@ def swap(
         _show_speed(result)
         if truth is not None:
             if not truth.is_dir():
-                raise MediaError(f"no such folder: {truth}", "name the folder of the truth clips")
-            result["truth"] = measure_truth(truth, swapper=swapper, threads=threads)
-            _show_truth(result["truth"])
+                raise MediaError(f"no such folder: {truth}", "name the folder of a truth set")
+            scored = TruthSettings(rows=(chosen_swapper(swapper),), threads=threads)
+            result["truth"], _ = measure_truth(truth, scored, open_library())
+            show_truth(result["truth"], stdout)
         if part is not None:
             try:
                 text = json_format.dumps(result, indent=2) + "\n"
@@ -105,21 +107,3 @@ def _show_speed(result: dict[str, Any]) -> None:
     for name, ratio in result["ratio_to_yardstick"].items():
         say(f"{ratio['wall']:.2f} x {name} by the clock, {ratio['cpu']:.2f} x in processor time")
     say(f"on {result['device']}, load {result['load_average'][0]:.1f}")
-
-
-def _show_truth(truth: dict[str, Any]) -> None:
-    table = Table(box=None, pad_edge=False)
-    for heading in ("against the truth", "error", "PSNR dB", "descriptor", "motion", "flicker"):
-        table.add_column(heading, justify="left" if heading.startswith("against") else "right")
-    for kind in ("unswapped", "swapped", "truth"):
-        score = truth[kind]
-        table.add_row(
-            kind,
-            f"{score['error']:.2f}",
-            f"{score['psnr_db']:.2f}" if score["psnr_db"] is not None else "-",
-            f"{score['descriptor']:.3f}" if score["descriptor"] is not None else "-",
-            f"{score['motion']:.2f}",
-            f"{score['flicker']:.2f}",
-        )
-    stdout.print(table)
-    say(f"error relative to the unswapped: {truth['relative_error']:.3f}")

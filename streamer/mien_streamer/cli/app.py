@@ -85,6 +85,7 @@ _PLUGINS = (
     "mien_benchmarks.generator_command",
     "mien_benchmarks.kernels_command",
     "mien_benchmarks.latency_command",
+    "mien_benchmarks.truth_command",
 )
 
 for _name in _COMMANDS:

@@ -154,6 +154,10 @@ class Costumed:
         small = cv2.resize(share, (size, size), interpolation=cv2.INTER_AREA)
         return linear + (worn - linear) * small[..., None], small
 
+    def posed_vertices(self, look: Look) -> F32:
+        """(n, 3) where the head's vertices are; hair follows them."""
+        return self._posed(look)[0]
+
     def _posed(self, look: Look) -> tuple[F32, F32]:
         anatomy = self._anatomy
         used = np.nonzero(look.strengths)[0]
