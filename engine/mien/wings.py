@@ -20,10 +20,17 @@ _STILLS_KEPT = 12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wear:
-    """A persona, and which of several swappers is to draw it."""
+    """A persona, and how it is to be drawn.
+
+    Attributes:
+        persona: who.
+        swapper: the name of one of several swappers; empty for the usual one.
+        fine: whose skin it takes; None for its own.
+    """
 
     persona: Persona
-    swapper: str
+    swapper: str = ""
+    fine: Persona | None = None
 
 
 Loader = Callable[[], "Persona | Wear"]
@@ -39,7 +46,9 @@ class Preparing(Protocol):
 class Choosing(Protocol):
     """Several swappers, of which a persona may name its own."""
 
-    def prepare_with(self, swapper: str, persona: Persona) -> object: ...
+    def prepare_with(
+        self, swapper: str, persona: Persona, fine: Persona | None = None
+    ) -> object: ...
 
 
 @runtime_checkable
@@ -143,7 +152,7 @@ class Wings:
                 f"there is one swapper here, and {loaded.persona.name} asks for {loaded.swapper!r}",
                 "leave the swapper out",
             )
-        return self._swapper.prepare_with(loaded.swapper, loaded.persona)
+        return self._swapper.prepare_with(loaded.swapper, loaded.persona, loaded.fine)
 
     def _state(self, face: Face, track: FaceTrack, *, keep: bool) -> object:
         if face is None:

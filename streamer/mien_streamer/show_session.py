@@ -15,6 +15,7 @@ from mien.shows.director import Clock
 from mien.shows.follow import FollowedClock
 from mien.shows.show import Performer
 from mien.types import F32Array, Frame
+from mien.wings import Loader, Wear
 from mien_streamer.show_sound import HeardBeside, SoundTrack
 
 FindPersona = Callable[[str], Persona]
@@ -66,6 +67,7 @@ class ShowSession:
     ) -> None:
         self.show = show
         self._found: dict[str, Persona] = {}
+        self._skins: dict[str, Persona] = {}
         if show.performers:
             assert find_performer is not None
             pipeline.enrol_cast(
@@ -91,10 +93,17 @@ class ShowSession:
         self.director = ShowDirector(self.player, hearing, self._record)
         self._pipeline.direct(self.director)
 
-    def _loader(self, find: FindPersona, name: str) -> Callable[[], Persona]:
-        def load() -> Persona:
-            self._found[name] = find(self.show.personas[name])
-            return self._found[name]
+    def _loader(self, find: FindPersona, name: str) -> Loader:
+        drawing = self.show.drawings.get(name)
+
+        def load() -> Persona | Wear:
+            persona = self._found[name] = find(self.show.personas[name])
+            if drawing is None:
+                return persona
+            skin = find(drawing.fine) if drawing.fine is not None else None
+            if skin is not None:
+                self._skins[name] = skin
+            return Wear(persona=persona, swapper=drawing.swapper, fine=skin)
 
         return load
 
@@ -114,10 +123,17 @@ class ShowSession:
         personas = [
             self._found.get(name) or find(self.show.personas[name]) for name in self._in_order()
         ]
+        # Whose skin is worn has consented too.
+        drawn = [(name, self.show.drawings.get(name)) for name in self._in_order()]
+        personas += [
+            self._skins.get(name) or find(drawing.fine)
+            for name, drawing in drawn
+            if drawing is not None and drawing.fine is not None
+        ]
         words = "\n".join(f"{p.consent.given_by}\n{p.consent.statement}" for p in personas)
         return Statement(
             tool_version=tool_version(),
-            persona=", ".join(persona.name for persona in personas),
+            persona=", ".join(dict.fromkeys(persona.name for persona in personas)),
             consent_sha256=hashlib.sha256(words.encode()).hexdigest(),
         )
 

@@ -134,6 +134,19 @@ class Ports:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Drawing:
+    """How a persona of a show is to be drawn, where not like all the others.
+
+    Attributes:
+        swapper: its name; empty for the run's own.
+        fine: name or path of the persona whose skin it takes; None for its own.
+    """
+
+    swapper: str = ""
+    fine: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Show:
     """What a show file says.
 
@@ -141,6 +154,7 @@ class Show:
         name: title.
         start: persona worn before the first cue; None is the performer's own face.
         personas: name in the show -> name or path of the persona.
+        drawings: name in the show -> how it is drawn, for those that say so.
         performers: role -> who plays it; empty for the one performer of most shows.
         cues: in the order of the file, which is the order of GO.
         tempo: seconds and beats.
@@ -156,6 +170,7 @@ class Show:
     start: str | None
     personas: Mapping[str, str]
     cues: tuple[Cue, ...]
+    drawings: Mapping[str, Drawing] = field(default_factory=dict)
     performers: Mapping[str, Performer] = field(default_factory=dict)
     tempo: TempoMap = field(default_factory=TempoMap)
     follow: Follow = "own"

@@ -19,6 +19,7 @@ from mien.shows.show import (
     BARE,
     SLATE,
     Cue,
+    Drawing,
     Follow,
     Performer,
     Show,
@@ -41,6 +42,7 @@ _TOP = ("format", "show", "clock", "sound", "ports", "personas", "performers", "
 _SHOW = ("name", "start", "likeness", "eyes", "audio")
 _CLOCK = ("bpm", "tempo", "beats_per_bar", "offset", "follow", "zero")
 _PERFORMER = ("recognise", "wears")
+_PERSONA = ("persona", "swapper", "fine")
 _TRIGGERS: tuple[TriggerKind, ...] = get_args(TriggerKind)
 _CUE = (
     *("name", "to", "at", "after", "delay", *_TRIGGERS, "transition", "duration", "curve"),
@@ -130,6 +132,7 @@ class _Reader(Fields):
         self._resolve = resolve
         self._personas: dict[str, str] = {}
         self._direct: dict[str, str] = {}
+        self._drawings: dict[str, Drawing] = {}
         self._performers: dict[str, Performer] = {}
 
     def read(self) -> Show:
@@ -151,6 +154,7 @@ class _Reader(Fields):
             name=self.text(head, "name", ("show",), "untitled"),
             start=start,
             personas=self._personas or self._direct,
+            drawings=self._drawings,
             performers=self._performers,
             cues=cues,
             tempo=self.tempo,
@@ -197,15 +201,29 @@ class _Reader(Fields):
     def _read_personas(self) -> None:
         for name, value in self.table(self._data, "personas", ()).items():
             path: Path = ("personas", name)
+            who = value.get("persona", name) if isinstance(value, dict) else value
             if name in (BARE, SLATE):
                 self.say(path, f"{name!r} is a word of its own", "give the persona another name")
-            elif not isinstance(value, str) or not value:
+            elif not isinstance(who, str) or not who:
                 self.say(path, "no persona", f'write {name} = "name or path of a persona"')
             else:
-                beside = self._folder / FilePath(value).expanduser()
-                known = str(beside) if beside.suffix and beside.is_file() else value
-                self._personas[name] = known
-                self._try_persona(known, path)
+                self._personas[name] = self._beside(who)
+                self._try_persona(self._personas[name], path)
+                if isinstance(value, dict):
+                    self._drawings[name] = self._read_drawing(value, path)
+
+    def _read_drawing(self, table: dict[str, Any], path: Path) -> Drawing:
+        self.known(table, _PERSONA, path)
+        fine = self.text(table, "fine", path, "")
+        if fine:
+            self._try_persona(self._beside(fine), (*path, "fine"))
+        swapper = self.text(table, "swapper", path, "")
+        return Drawing(swapper=swapper, fine=self._beside(fine) if fine else None)
+
+    def _beside(self, who: str) -> str:
+        """A path that starts at the show's folder, or the name as it is."""
+        beside = self._folder / FilePath(who).expanduser()
+        return str(beside) if beside.suffix and beside.is_file() else who
 
     def _try_persona(self, which: str, path: Path) -> None:
         if self._resolve is None:

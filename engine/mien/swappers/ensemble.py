@@ -9,6 +9,7 @@ from functools import partial
 from typing import Protocol, cast, get_args
 
 from mien.config import PipelineConfig
+from mien.errors import UsageError
 from mien.look import Blend, Blending
 from mien.personas.persona import Persona
 from mien.swappers.dissolve import Draw, dissolve
@@ -20,6 +21,10 @@ class _Mixing(Protocol):
     def mix(
         self, base: object, top: object, blend: Blend, track: FaceTrack, *, keep: bool = False
     ) -> object: ...
+
+
+class _Styling(Protocol):
+    def prepare_mixed(self, persona: Persona, fine: Persona) -> object: ...
 
 
 class _Dialled(Protocol):
@@ -95,15 +100,27 @@ class Ensemble:
         """The persona, ready to be drawn by the ensemble's own swapper."""
         return _One(self._first, self._first.prepare(persona))
 
-    def prepare_with(self, swapper: str, persona: Persona) -> object:
+    def prepare_with(self, swapper: str, persona: Persona, fine: Persona | None = None) -> object:
         """The persona, ready to be drawn by a swapper of its own.
 
+        Args:
+            swapper: its name; empty for the ensemble's own.
+            persona: who.
+            fine: whose skin it takes; None for its own.
+
         Raises:
-            UsageError: no swapper has this name.
+            UsageError: no swapper has this name, or it cannot mix styles.
             MienError: it cannot draw this persona.
         """
-        chosen = self._swapper(swapper)
-        return _One(chosen, chosen.prepare(persona))
+        chosen = self._swapper(swapper) if swapper else self._first
+        if fine is None:
+            return _One(chosen, chosen.prepare(persona))
+        if not hasattr(chosen, "prepare_mixed"):
+            raise UsageError(
+                f"the swapper {chosen.name} cannot give {persona.name} the skin of {fine.name}",
+                'write swapper = "stylegan3" beside it',
+            )
+        return _One(chosen, cast(_Styling, chosen).prepare_mixed(persona, fine))
 
     def set_likeness(self, likeness: float) -> None:
         """As of the mesh swapper, for all that have the dial."""

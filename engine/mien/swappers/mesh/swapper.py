@@ -232,10 +232,17 @@ class MeshSwapper:
                 arrays, frame.bgr, (left, top), size, track.softening_px
             )
             if painted is not None:
-                return Patch(left=left, top=top, bgr=painted[0], matte=painted[1], blended=True)
+                return Patch(
+                    left=left,
+                    top=top,
+                    bgr=painted[0],
+                    matte=painted[1],
+                    blended=True,
+                    mendable=True,
+                )
         bgr, matte, depth = self._buffers(*size)
         self._raster(*arrays, frame.bgr, left, top, bgr, matte, depth, self._threads)
-        return Patch(left=left, top=top, bgr=bgr, matte=matte)
+        return Patch(left=left, top=top, bgr=bgr, matte=matte, mendable=True)
 
     def _buffers(self, rows: int, columns: int) -> tuple[U8Array, U8Array, F32Array]:
         texels = rows * columns

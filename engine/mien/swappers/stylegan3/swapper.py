@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mien.config import PipelineConfig
+from mien.errors import PersonaError
 from mien.face_light import mean_skin, vertex_colours
 from mien.live_view import LATENT_SIZE, input_transform, observe_driver
 from mien.look import Blend
@@ -22,7 +23,15 @@ from mien.refiner_view import crop_from_frame, frame_from_crop
 from mien.swappers.mesh.performer import PerformerModel
 from mien.swappers.stylegan3.networks import LiveFiles, LiveNetworks, shipped_folder
 from mien.swappers.stylegan3.placing import Placer
-from mien.swappers.stylegan3.wearing import Wearing, mean_latent, morph, rows_of, toward, wear
+from mien.swappers.stylegan3.wearing import (
+    Wearing,
+    mean_latent,
+    morph,
+    rows_of,
+    toward,
+    wear,
+    with_fine,
+)
 from mien.swappers.stylegan3.window import Window
 from mien.types import F32Array, FaceTrack, Frame, Patch
 
@@ -92,7 +101,30 @@ class StyleGAN3Swapper:
         Raises:
             PersonaError: it has no latent for this generator, or an unfit one.
         """
-        return wear(rows_of(persona, self._key, self._cast), self._networks.layers)
+        rows = rows_of(persona, self._key, self._cast)
+        try:
+            return wear(rows, self._networks.layers)
+        except ValueError as error:
+            raise PersonaError(
+                f"the latent of {persona.name} is not for this generator: {error}",
+                f"make it anew: mien persona latent {persona.name}",
+            ) from error
+
+    def prepare_mixed(self, persona: Persona, fine: Persona) -> Wearing:
+        """Style mixing: the shape of one persona in the skin of another.
+
+        Raises:
+            PersonaError: one of them has no latent for this generator, or an unfit one.
+        """
+        layers = self._networks.layers
+        coarse, skin = (rows_of(who, self._key, self._cast) for who in (persona, fine))
+        try:
+            return wear(with_fine(coarse, skin, layers), layers)
+        except ValueError as error:
+            raise PersonaError(
+                f"{persona.name} and {fine.name} cannot be mixed: {error}",
+                "make their latents anew: mien persona latent NAME",
+            ) from error
 
     def set_likeness(self, likeness: float) -> None:
         """How much of the persona is worn, 0..1, from the next frame.
