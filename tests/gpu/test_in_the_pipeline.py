@@ -14,9 +14,11 @@ from mien.config import GuardConfig, MarkConfig, PipelineConfig
 from mien.face_mesh import face_mesh
 from mien.gpu import Gpu
 from mien.guard import Guard
+from mien.look import Blend
 from mien.marking import Marker, draw_slate
 from mien.personas.persona import Consent, Persona
 from mien.pipeline import Outcome, Pipeline
+from mien.swappers.dissolve import dissolve
 from mien.swappers.mesh import MeshSwapper
 from mien.types import FaceTrack, Patch
 from tests.gpu.conftest import Machine
@@ -141,3 +143,35 @@ def test_a_blended_patch_is_put_in_its_place() -> None:
     assert np.array_equal(frame[3:8, 4:11], bgr)
     assert np.count_nonzero(frame) == np.count_nonzero(bgr)
     assert (matte == 99).all()
+
+
+@pytest.mark.parametrize(
+    "blend",
+    [
+        Blend(base="a", top="b", amount=0.3),
+        Blend(base="a", top="b", amount=0.5, how="wipe"),
+    ],
+)
+def test_a_face_that_was_blended_dissolves_like_one_that_is_yet_to_be(blend: Blend) -> None:
+    rng = np.random.default_rng(2)
+    track, bgr = face_track(), rng.integers(0, 256, (30, 40, 3), np.uint8)
+    frame = frame_of(rng.integers(0, 256, (360, 480, 3), np.uint8))
+    matte = np.zeros((30, 40), np.uint8)
+    matte[8:22, 9:33] = 255
+    over = frame.bgr[150:180, 200:240].copy()
+    _kernels.blend(over, 0, 0, bgr, matte)
+
+    def drawn(blended: bool) -> Patch:
+        return Patch(
+            left=200, top=150, bgr=over if blended else bgr, matte=matte.copy(), blended=blended
+        )
+
+    for other in (None, lambda: drawn(False)):
+        pictures = []
+        for blended in (False, True):
+            patch = dissolve(frame, track, blend, lambda b=blended: drawn(b), other)
+            shown = frame.bgr.copy()
+            Compositor().composite(shown, patch, track)
+            pictures.append(shown)
+        # Twice rounded where the other is once.
+        assert np.abs(pictures[0].astype(int) - pictures[1]).max() <= 2

@@ -45,18 +45,26 @@ def dissolve(
     if base is None and top is None:
         raise ValueError("a blend of nobody with nobody; expected at least one persona")
     if base is None or top is None:
-        drawn = (base or top)()  # type: ignore[misc]
+        drawn = _unblended((base or top)())  # type: ignore[misc]
         return _faded(drawn, track, blend, amount, leaves=top is None)
     if amount in (0.0, 1.0):
         return top() if amount else base()
     # The second drawing may overwrite the first one's buffers.
-    one = base()
+    one = _unblended(base())
     one = Patch(left=one.left, top=one.top, bgr=one.bgr.copy(), matte=one.matte.copy())
-    two = top()
+    two = _unblended(top())
     if not (one.matte.size and two.matte.size):
         whole, leaves = (one, True) if one.matte.size else (two, False)
         return _faded(whole, track, blend, amount, leaves=leaves)
     return _mixed(frame, track, blend, amount, one, two)
+
+
+def _unblended(patch: Patch) -> Patch:
+    """The patch as one that is yet to be blended: what is blended already goes in whole."""
+    if not patch.blended:
+        return patch
+    matte = np.where(patch.matte > 0, 255, 0).astype(np.uint8)
+    return Patch(left=patch.left, top=patch.top, bgr=patch.bgr, matte=matte)
 
 
 def _faded(patch: Patch, track: FaceTrack, blend: Blend, amount: float, *, leaves: bool) -> Patch:
