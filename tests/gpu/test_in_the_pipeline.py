@@ -173,5 +173,10 @@ def test_a_face_that_was_blended_dissolves_like_one_that_is_yet_to_be(blend: Ble
             shown = frame.bgr.copy()
             Compositor().composite(shown, patch, track)
             pictures.append(shown)
-        # Twice rounded where the other is once.
-        assert np.abs(pictures[0].astype(int) - pictures[1]).max() <= 2
+        # The silhouette is softened once or twice; elsewhere one is rounded once more.
+        difference = np.abs(pictures[0].astype(int) - pictures[1]).max(axis=2)
+        edge = np.ones(difference.shape, bool)
+        edge[160:170, 211:231] = False
+        edge[:156] = edge[174:] = edge[:, :207] = edge[:, 235:] = False
+        assert difference[~edge].max() <= 2
+        assert np.abs(pictures[1].astype(int) - frame.bgr)[~edge].max() > 50
