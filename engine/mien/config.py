@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 GuardMode = Literal["hold", "blur", "slate", "off"]
+RefineMode = Literal["auto", "on", "off"]
 OcclusionMode = Literal["auto", "on", "off"]
 
 
@@ -69,6 +70,28 @@ class StyleGAN3SwapperConfig:
     def __post_init__(self) -> None:
         _check_unit("likeness", self.likeness)
         _check_unit("tone", self.tone)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefineConfig:
+    """When the refiner mends what the mesh swapper drew.
+
+    Attributes:
+        mode: ``auto`` mends while frames stay within ``budget_ms``, ``on`` always.
+        strength: 0..1, how much of the mending is shown.
+        budget_ms: longest mean time of a frame, all stages together; 0 = however long.
+    """
+
+    mode: RefineMode = "off"
+    strength: float = 1.0
+    budget_ms: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.mode not in get_args(RefineMode):
+            raise ValueError(f"refine mode must be auto, on or off, got {self.mode!r}")
+        if self.budget_ms < 0.0:
+            raise ValueError("budget_ms must not be negative")
+        _check_unit("strength", self.strength)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +166,7 @@ class PipelineConfig:
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
     mesh: MeshSwapperConfig = field(default_factory=MeshSwapperConfig)
     stylegan3: StyleGAN3SwapperConfig = field(default_factory=StyleGAN3SwapperConfig)
+    refine: RefineConfig = field(default_factory=RefineConfig)
     guard: GuardConfig = field(default_factory=GuardConfig)
     occlusion: OcclusionConfig = field(default_factory=OcclusionConfig)
     mark: MarkConfig = field(default_factory=MarkConfig)

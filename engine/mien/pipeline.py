@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,9 +17,17 @@ from mien.complaints import Complaints
 from mien.config import PipelineConfig
 from mien.guard import Guard
 from mien.look import EVERYONE, Director, Look, is_clear, opacity
+from mien.mending import Mending
+from mien.outcome import Outcome as Outcome
 from mien.patch_fault import EMPTY, patch_fault
 from mien.personas.persona import Persona
-from mien.stages import CompositorStage, MarkerStage, SwapperStage, TrackerStage
+from mien.stages import (
+    CompositorStage,
+    MarkerStage,
+    RefinementStage,
+    SwapperStage,
+    TrackerStage,
+)
 from mien.timing import Stopwatch
 from mien.types import LANDMARK_COUNT, F32Array, FaceTrack, Frame
 from mien.wings import NotReadyError, Wings
@@ -28,27 +36,6 @@ logger = logging.getLogger(__name__)
 
 # One of several performers who is gone for longer has left the stage.
 _LOST_NS = 1_000_000_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What became of one frame.
-
-    Attributes:
-        frame: what may be shown.
-        tracks: every face found in the picture as it came.
-        swapped: number of faces that wear the persona.
-        guarded: True when the guard chose the picture.
-        reason: why nothing was swapped, in a few words; empty when all went well.
-        stage_ms: milliseconds by stage: track, swap, composite, mark, guard.
-    """
-
-    frame: Frame
-    tracks: list[FaceTrack] = field(default_factory=list)
-    swapped: int = 0
-    guarded: bool = False
-    reason: str = ""
-    stage_ms: dict[str, float] = field(default_factory=dict)
 
 
 class _Fault(Exception):
@@ -87,6 +74,7 @@ class Pipeline:
         compositor: CompositorStage,
         guard: Guard,
         marker: MarkerStage,
+        refinement: RefinementStage | None = None,
     ) -> None:
         self.config = config
         self._tracker = tracker
@@ -96,6 +84,7 @@ class Pipeline:
         self._last_looks: Mapping[str, Look] = {}
         self._seen_ns: dict[str, int] = {}
         self._compositor = compositor
+        self._mending = Mending(refinement, self._blame)
         self._guard = guard
         self._marker = marker
         self._lock = threading.Lock()
@@ -125,6 +114,7 @@ class Pipeline:
         from mien.compositing import Compositor
         from mien.marking import Marker, draw_slate
         from mien.perception import FaceTracker
+        from mien.refining import open_refinement
         from mien.swappers import Ensemble
 
         config = config or PipelineConfig()
@@ -136,6 +126,7 @@ class Pipeline:
             compositor=compositor or Compositor(),
             guard=Guard(config.guard, draw_slate),
             marker=Marker(config.mark),
+            refinement=open_refinement(config.refine, threads=config.tracker.threads),
         )
 
     def __enter__(self) -> Pipeline:
@@ -274,6 +265,7 @@ class Pipeline:
         watch.lap("mark")
         self._guard.accept(frame, performers[0].box)
         watch.lap("guard")
+        self._mending.settle(watch.stages_ms)
         return Outcome(frame=frame, tracks=tracks, swapped=swapped, stage_ms=watch.stages_ms)
 
     def _track(self, frame: Frame) -> tuple[list[FaceTrack], str]:
@@ -327,6 +319,9 @@ class Pipeline:
         for track, look in parts:
             if track.quality < self.config.guard.min_quality:
                 raise _Fault("face uncertain")
+            view = self._mending.look(frame, track)
+            if view is not None:
+                watch.lap("refine")
             try:
                 state = self.wings.dress(look, track) if look is not None else None
                 if act is not None and look is None:
@@ -349,6 +344,9 @@ class Pipeline:
                 raise _Fault(self._blame("compositing", error)) from error
             finally:
                 spent_ms += watch.lap("composite")
+            if view is not None:
+                self._mending.mend(frame, patch, track, view)
+                watch.lap("refine")
         if deadline_ms and spent_ms > deadline_ms:
             raise _Fault("deadline missed")
         return len(parts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 from mien.personas.persona import Persona
 from mien.types import F32Array, FaceTrack, Frame, Patch, U8Array
@@ -31,6 +31,14 @@ class CompositorStage(Protocol):
     """Paints a patch into the frame."""
 
     def composite(self, frame_bgr: U8Array, patch: Patch, track: FaceTrack) -> None: ...
+
+
+class RefinementStage(Protocol):
+    """Mends a face that was painted, knowing what it looked like before."""
+
+    def look(self, frame_bgr: U8Array, track: FaceTrack) -> Any: ...
+    def refine(self, frame_bgr: U8Array, patch: Patch, track: FaceTrack, view: Any) -> None: ...
+    def settle(self, stage_ms: Mapping[str, float]) -> None: ...
 
 
 class MarkerStage(Protocol):

@@ -134,6 +134,7 @@ class Patch:
             wholly inside the frame.
         bgr: (h, w, 3) uint8.
         matte: (h, w) uint8, straight alpha, 255 = persona, 0 = frame.
+        mendable: True where the refiner knows how to mend what is drawn.
         blended: True where the swapper has softened the matte and blended: ``bgr`` is then what
             the frame is to show there.
     """
@@ -143,3 +144,4 @@ class Patch:
     bgr: U8Array
     matte: U8Array
     blended: bool = False
+    mendable: bool = False

@@ -12,6 +12,7 @@ from mien.guard import Guard
 from mien.marking import Marker, draw_slate
 from mien.personas.persona import Consent, Persona
 from mien.pipeline import Pipeline
+from mien.stages import RefinementStage
 from mien.types import F32Array, FaceTrack, Frame, HeadPose, Patch, U8Array
 
 SIZE = (240, 320)
@@ -154,6 +155,7 @@ def make_pipeline(
     guard: GuardConfig | None = None,
     persona: Persona | None = None,
     badge: bool = False,
+    refinement: RefinementStage | None = None,
 ) -> Pipeline:
     """A pipeline of fakes with a persona already on stage."""
     config = PipelineConfig(
@@ -166,6 +168,7 @@ def make_pipeline(
         compositor=compositor or FakeCompositor(),
         guard=Guard(config.guard, draw_slate),
         marker=Marker(config.mark),
+        refinement=refinement,
     )
     pipeline.set_persona(persona or make_persona(), wait=True)
     return pipeline

@@ -50,30 +50,33 @@ class RefinerStage:
     """The refiner as a stage of a pipeline. Belongs to one thread.
 
     Args:
-        model: ONNX file that :func:`mien.networks.refiner_onnx.export_refiner` wrote.
+        model: what :func:`mien.networks.refiner_onnx.export_refiner` wrote, a file or its bytes.
         threads: of the network.
         strength: 0..1, how much of the mending is shown.
 
     Raises:
-        ModelError: the file is missing or not a refiner.
+        ModelError: it is missing or not a refiner.
     """
 
-    def __init__(self, model: Path, *, threads: int = 1, strength: float = 1.0) -> None:
+    def __init__(self, model: Path | bytes, *, threads: int = 1, strength: float = 1.0) -> None:
         if not 0.0 <= strength <= 1.0:
             raise ValueError(f"strength must lie in 0..1, got {strength}")
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
+        called = "the refiner" if isinstance(model, bytes) else str(model)
         try:
             self._session = ort.InferenceSession(
-                str(model), options, providers=["CPUExecutionProvider"]
+                model if isinstance(model, bytes) else called,
+                options,
+                providers=["CPUExecutionProvider"],
             )
         except Exception as error:
-            raise ModelError(f"{model} cannot be run: {error}", "export it anew") from error
+            raise ModelError(f"{called} cannot be run: {error}", "export it anew") from error
         node = self._session.get_inputs()[0]
         side = node.shape[-1]
         if node.shape != [1, _CHANNELS, side, side] or side not in (CROP_SIZE, CROP_SIZE // 2):
-            raise ModelError(f"{model} takes {node.shape}", "it is not a refiner of this version")
+            raise ModelError(f"{called} takes {node.shape}", "it is not a refiner of this version")
         self._name = node.name
         self._strength = np.float32(strength)
         self._side = side
@@ -109,13 +112,6 @@ class RefinerStage:
         )  # fmt: skip
         area = frame_bgr[top:bottom, left:right]
         cv2.addWeighted(area, 1.0, moved, 1.0, -float(_NOUGHT), dst=area)
-
-    def forget(self) -> None:
-        """Starts every face anew: another persona, or another scene."""
-        self._gains.clear()
-
-    def close(self) -> None:
-        """Nothing to release; the session goes with the stage."""
 
     def _change(
         self, frame_bgr: U8Array, patch: Patch, track: FaceTrack, view: PerformerView

@@ -1,0 +1,47 @@
+"""A refinement whose faults cost a complaint and no frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from mien.stages import RefinementStage
+from mien.types import FaceTrack, Frame, Patch
+
+
+class Mending:
+    """Mends painted faces where there is a refinement; a face that it fails on stays as painted.
+
+    Args:
+        stage: mends; None leaves all faces as they were painted.
+        blame: told what was being done, and the exception.
+    """
+
+    def __init__(
+        self, stage: RefinementStage | None, blame: Callable[[str, Exception], object]
+    ) -> None:
+        self._stage = stage
+        self._blame = blame
+
+    def look(self, frame: Frame, track: FaceTrack) -> object:
+        """What :meth:`mend` needs to know of the bare face; None where it will not mend."""
+        if self._stage is None:
+            return None
+        try:
+            return self._stage.look(frame.bgr, track)
+        except Exception as error:
+            self._blame("refining", error)
+            return None
+
+    def mend(self, frame: Frame, patch: Patch, track: FaceTrack, view: object) -> None:
+        """Mends the painted face in the frame."""
+        if self._stage is None:
+            return
+        try:
+            self._stage.refine(frame.bgr, patch, track, view)
+        except Exception as error:
+            self._blame("refining", error)
+
+    def settle(self, stage_ms: Mapping[str, float]) -> None:
+        """Tells the refinement how long each stage of a frame took."""
+        if self._stage is not None:
+            self._stage.settle(stage_ms)
