@@ -46,6 +46,7 @@ def demo(
         bool, typer.Option("--show", help="Play the demo show: six personas on a beat, with sound.")
     ] = False,
     swapper: options.SwapperOption = "auto",
+    device: options.DeviceOption = "auto",
 ) -> int:
     """See it work: swap the bundled clip and show before and after."""
     try:
@@ -55,7 +56,7 @@ def demo(
     except OSError as error:
         raise write_error(out, error) from error
     if show:
-        return demo_show(out, swapper)
+        return demo_show(out, swapper, device)
     worn = find_persona(persona)
     with as_file(files("mien_streamer").joinpath("demo", "driver.mp4")) as clip:
         source = open_source(str(clip))
@@ -65,7 +66,7 @@ def demo(
                 source,
                 worn,
                 out / CLIP,
-                PipelineConfig(),
+                PipelineConfig(device=device),
                 swapper_name=swapper,
                 watch=moments.watch,
             )

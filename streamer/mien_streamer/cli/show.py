@@ -13,7 +13,7 @@ from mien.shows import Show, load_show, read_show
 from mien.shows.take import show_from_take
 from mien_streamer.cli import options
 from mien_streamer.cli.app import show_app
-from mien_streamer.cli.console import say, say_json, stdout
+from mien_streamer.cli.console import count, say, say_json, stdout
 from mien_streamer.cli.report import ReportFile, build_report
 from mien_streamer.cli.setup import find_persona
 from mien_streamer.cli.show_ports import port_problems
@@ -69,7 +69,8 @@ def _summary(show: Show) -> str:
     planned = show.planned_s()
     waiting = [cue for cue in show.cues if cue.name not in planned]
     last = max(planned.values(), default=0.0)
-    parts = [f"{show.name!r} is good: {len(show.cues)} cues, {len(show.personas)} personas"]
+    people = count(len(show.personas), "persona")
+    parts = [f"{show.name!r} is good: {count(len(show.cues), 'cue')}, {people}"]
     if planned:
         parts.append(f"the last by the clock at {last:.1f} s")
     if waiting:
@@ -111,6 +112,7 @@ def play(
     guard: options.GuardOption = options.Guard.OFF,
     badge: options.BadgeOption = True,
     swapper: options.SwapperOption = "auto",
+    device: options.DeviceOption = "cpu",
     max_faces: options.MaxFacesOption = 1,
     threads: options.ThreadsOption = 1,
     report: options.ReportOption = None,
@@ -139,6 +141,7 @@ def play(
         badge=badge,
         max_faces=max_faces,
         threads=threads,
+        device=device,
     )
     opened = open_source(source.removeprefix("file:"))
     try:
