@@ -9,11 +9,15 @@ import av
 import numpy as np
 import pytest
 
+from mien.shows.timecode import Timecode
 from mien_streamer.cli.casting import cast_of, single_persona
+from mien_streamer.controls import midi
 from mien_streamer.demo import beat
+from mien_streamer.show_audio import write_wav
 from tests.cli.conftest import PERSONA, Mien, times_of
 from tests.pipeline.fakes import FakeSwapper
 from tests.shows.shows import cue
+from tests.shows.tape import RATE, play
 
 SHOW = f"""\
 [show]
@@ -101,6 +105,60 @@ def test_a_rendering_from_a_cue_begins_with_it(
     result = mien(*play, "--from", "nobody")
     assert result.code == 2
     assert "one, two, pad" in result.err
+
+
+def test_a_rendering_hears_its_sound(
+    mien: Mien, show: Path, talking: Path, quick: FakeSwapper, tmp_path: Path
+) -> None:
+    """Timecode on the right of a sound, a drum on the left; the cues come in their pictures."""
+    del quick
+    tape, _ = play(Timecode(10, 0, 0, 0), 60, 25.0, nominal=25)
+    hit = np.zeros_like(tape)
+    hit[15_000:15_300] = 0.5 * np.random.default_rng(1).standard_normal(300)
+    sound = np.stack([hit, tape], axis=1)
+    write_wav(tmp_path / "both.wav", np.round(sound * 32_000).astype(np.int16), RATE)
+    head = SHOW.replace("bpm = 240", 'bpm = 240\nfollow = "ltc"\nzero = "10:00:00:00"')
+    show.write_text(
+        f"{head}[sound]\ntimecode_channel = 2\n"
+        + cue("drum", to="ada", onset="next", transition="cut")
+        + cue("label", to=PERSONA, timecode="10:00:01:05", transition="cut")
+        + cue("clock", to="ada", at="1.4s", transition="cut")
+    )
+    log = tmp_path / "log.jsonl"
+    rendering = ("show", "play", show, "--source", talking, "-o", tmp_path / "o.mp4")
+    sounding = ("--audio", tmp_path / "both.wav", "--decisions", log)
+    result = mien(*rendering, *sounding)
+    assert result.code == 0, result.err
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    for line in lines:
+        time_s = line["pts_ns"] / 1e9
+        wanted = PERSONA if 1.2 - 1e-3 <= time_s < 1.4 - 1e-3 or time_s < 0.3125 else "ada"
+        assert line["looks"][""]["face"] == wanted, time_s
+    result = mien(*rendering, *sounding, "--from", "clock")
+    assert result.code == 0, result.err
+    first = json.loads(log.read_text().splitlines()[0])
+    assert first["looks"][""]["face"] == "ada"
+
+
+def test_what_is_not_connected_is_told_with_its_line(
+    mien: Mien, show: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = show.read_text()
+    ports = '[ports]\nmidi = "launchpad"\nmidi_out = "lights"\nosc = "nine"\n'
+    show.write_text(text.replace("[clock]", f"{ports}[clock]"))
+    monkeypatch.setattr(midi, "backend_problem", lambda: "")
+    monkeypatch.setattr(midi, "input_names", lambda: ["nanoPAD 20:0", "Keys 24:0"])
+    monkeypatch.setattr(midi, "output_names", lambda: ["Lights 28:0"])
+    result = mien("show", "check", show)
+    assert result.code == 0
+    assert f"{show}:5: note: no MIDI input is called 'launchpad'" in result.out
+    assert "choose from: nanoPAD 20:0, Keys 24:0" in result.out
+    assert f"{show}:7: note: 'nine' is no OSC port" in result.out
+    assert "lights" not in result.out.lower().replace("lights 28:0", "")
+    monkeypatch.setattr(midi, "backend_problem", lambda: "no sequencer")
+    result = mien("show", "check", show)
+    assert result.code == 0
+    assert "'launchpad' cannot be looked for" in result.out
 
 
 def test_the_cue_list_stands_beside_the_picture(
