@@ -101,13 +101,13 @@ def _photograph(
             BareFace(
                 picture=cut_crop(picture, cut, SIDE),
                 landmarks=crop_landmarks(marks, cut),
-                light=_seen_light(light, camera, exposure, cut),
+                light=seen_light(light, camera, exposure, cut),
             )
         )
     return found
 
 
-def _seen_light(light: Light, camera: Camera, exposure: float, cut: F32Array) -> F32Array:
+def seen_light(light: Light, camera: Camera, exposure: float, cut: F32Array) -> F32Array:
     """(9,) float32, see :class:`BareFace`."""
     direction = camera.axes @ light.key_direction
     turn = np.asarray(cut[:, :2] / max(np.hypot(*cut[:, 0]), 1e-6))
