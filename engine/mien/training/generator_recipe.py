@@ -1,0 +1,85 @@
+"""How the live generator is trained: one small TOML file."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from mien.errors import InputError
+from mien.training.training_run import RunRecipe
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GeneratorRecipe(RunRecipe):
+    """How encoder, latents and generator are trained.
+
+    Attributes:
+        cast_share: of a batch; the rest are strangers, who make room among the latents.
+        noise: added to the normalised condition, deviations.
+        channel_base, channel_max, num_layers: of the generator; more is dearer.
+        mixed_precision: bfloat16 in the synthesis network.
+    """
+
+    cast_share: float = 0.75
+    noise: float = 0.05
+    channel_base: int = 1280
+    channel_max: int = 96
+    num_layers: int = 7
+    mixed_precision: bool = True
+
+    def __post_init__(self) -> None:
+        RunRecipe.__post_init__(self)
+        for name in ("channel_base", "channel_max", "num_layers"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not 0 <= self.cast_share <= 1 or self.noise < 0:
+            raise ValueError("cast_share in 0..1 and noise >= 0, please")
+
+
+LASTING = (
+    "batch", "learning_rate", "warm_up", "ema", "clip", "seed", "cast_share", "noise",
+    "channel_base", "channel_max", "num_layers",
+)  # fmt: skip
+"""What a run that goes on must have the same; ``steps`` may change: a run can be made longer."""
+
+
+def generator_recipe_from(values: dict[str, Any]) -> GeneratorRecipe:
+    """A recipe of plain values.
+
+    Raises:
+        InputError: an unknown key or a value that cannot stand.
+    """
+    known = [field.name for field in fields(GeneratorRecipe)]
+    unknown = sorted(set(values) - set(known))
+    if unknown:
+        raise InputError(
+            f"unknown key {unknown[0]!r} in the recipe", f"known keys: {', '.join(known)}"
+        )
+    standard = GeneratorRecipe()
+    checked: dict[str, Any] = {}
+    for name, value in values.items():
+        like = getattr(standard, name)
+        if isinstance(like, float) and type(value) is int:
+            value = float(value)
+        if type(value) is not type(like):
+            raise InputError(f"{name} in the recipe is {value!r}", f"write it like {like!r}")
+        checked[name] = value
+    try:
+        return replace(standard, **checked)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"the recipe cannot stand: {error}", "correct that value") from error
+
+
+def read_generator_recipe(path: Path) -> GeneratorRecipe:
+    """The recipe in a TOML file.
+
+    Raises:
+        InputError: the file cannot be read or holds what a recipe does not.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"{path} cannot be read: {error}", "see docs/training.md") from error
+    return generator_recipe_from(values)
