@@ -11,7 +11,7 @@ from mien.training.recipe import RefinerRecipe, read_recipe, recipe_from
 
 
 def test_a_recipe_survives_plain_values() -> None:
-    recipe = RefinerRecipe(steps=7, widths=(8, 16), depths=(1, 1))
+    recipe = RefinerRecipe(steps=7, widths=(8, 16), depths=(1, 1), gain_level=0)
     assert recipe_from(recipe.to_json()) == recipe
 
 

@@ -17,8 +17,8 @@ from mien.networks.refiner import (  # noqa: E402
     multiply_adds,
 )
 
-SMALL = RefinerConfig(widths=(8, 12), depths=(1, 1))
-MENDING = RefinerConfig(widths=(8, 12), depths=(1, 1), mend=True)
+SMALL = RefinerConfig(widths=(8, 12), depths=(1, 1), gain_level=1)
+MENDING = RefinerConfig(widths=(8, 12), depths=(1, 1), gain_level=1, mend=True)
 
 
 @pytest.mark.parametrize("config", [SMALL, MENDING])
@@ -86,6 +86,8 @@ def test_the_network_as_shipped_costs_less_than_a_billion_multiply_adds() -> Non
     [
         {"widths": (8,)},
         {"widths": (2, 8), "depths": (1, 1)},
+        {"widths": (8, 8), "depths": (1, 1)},
+        {"gain_level": 4},
         {"gain_reach": 0.0},
         {"residual_reach": 1.5},
         {"depths": (0,) * 4},

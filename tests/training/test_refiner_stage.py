@@ -154,7 +154,7 @@ def test_the_gain_of_one_frame_does_not_jump(tmp_path: Path) -> None:
     stage = RefinerStage(_export(_shading(0.4), tmp_path))
     frame, track, patch = _scene()
     old = replace(track, age=5)
-    stage._gains[1] = np.zeros((24, 24, 3), np.float32)
+    stage._gains[1] = np.zeros((12, 12, 3), np.float32)
     damped = _refined(stage, frame, old, patch)[150:250, 150:250].mean()
     again = _refined(stage, frame, old, patch)[150:250, 150:250].mean()
     stage._gains.clear()

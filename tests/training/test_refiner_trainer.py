@@ -34,6 +34,7 @@ TINY = RefinerRecipe(
     ema=0.9,
     widths=(8, 12),
     depths=(1, 1),
+    gain_level=1,
     save_every=5,
     score_every=10,
     grid_every=40,

@@ -4,8 +4,8 @@ It sees the upright crop of :mod:`mien.refiner_view`: the mesh swapper's composi
 performer's light (the frame's own pixels in coarse patches), the patch's matte and maps of
 the face. It says two things:
 
-* a **gain**, coarse over the face (24 x 24 over the crop), that lights and tones the
-  composite anew. So coarse a gain has no way to smooth skin or to paint the performer in;
+* a **gain**, coarse over the face (12 x 12 over the crop), that lights the composite anew. So
+  coarse a gain has no way to smooth skin or to paint the performer in;
 * where it was trained to (``mend``), a **residual** near lids and lips only. Without one it
   sees the crop at half its size.
 
@@ -35,8 +35,6 @@ _LEAK = 0.1
 # The performer is seen in patches of so many pixels of the trunk: light, not features. Networks
 # that saw every pixel painted the performer back in (descriptor 0.28 -> 0.45 on clip 1; glasses).
 _VEIL_PX = 8
-# The level whose pixels are the cells of the gain.
-_GAIN_LEVEL = 1
 # Lids and iris, lips and mouth: the last two maps.
 _PARTS = slice(7 + MAP_CHANNELS - 2, 7 + MAP_CHANNELS)
 
@@ -45,8 +43,7 @@ class Mending(NamedTuple):
     """What the refiner says of N crops of side S.
 
     Attributes:
-        gain: (N, 3, C, C) float32, natural log of the gain of B, G and R; C is a quarter of
-            the trunk's size, 24 as shipped.
+        gain: (N, 3, C, C) float32, natural log of the gain of B, G and R; C is 12 as shipped.
         residual: (N, 3, S, S) float32 of the full range; None where none was trained.
     """
 
@@ -59,10 +56,11 @@ class RefinerConfig:
     """The shape of the network.
 
     Attributes:
-        widths: channels at 1/2, 1/4, 1/8... of the trunk's size; at least two. ONNX Runtime
+        widths: channels at 1/2, 1/4, 1/8... of the trunk's size, two or more, growing. ONNX Runtime
             is a third slower a multiply-add where they are no multiples of 16 (measured).
         depths: residual blocks at each on the way down; one at each on the way up.
         mend: whether there is a residual.
+        gain_level: which of the levels the gain's cells are the pixels of.
         fine_width: channels of the residual's own layers, at half of the crop's size.
         gain_reach: largest natural log of the gain.
         residual_reach: largest residual, share of the full range.
@@ -70,6 +68,7 @@ class RefinerConfig:
 
     widths: tuple[int, ...] = (16, 32, 64, 96)
     depths: tuple[int, ...] = (1, 1, 2, 2)
+    gain_level: int = 2
     mend: bool = False
     fine_width: int = 16
     gain_reach: float = 0.7
@@ -81,8 +80,12 @@ class RefinerConfig:
                 f"expected as many depths as widths, two or more, got {self.widths} and "
                 f"{self.depths}"
             )
+        if any(one >= other for one, other in pairwise(self.widths)):
+            raise ValueError(f"every level must be wider than the one before, got {self.widths}")
         if min(*self.widths, self.fine_width) < 4 or min(self.depths) < 1:
             raise ValueError(f"widths >= 4 and depths >= 1, got {self}")
+        if not 0 <= self.gain_level < len(self.widths):
+            raise ValueError(f"gain_level must be one of the levels, got {self.gain_level}")
         if not 0 < self.gain_reach <= 2 or not 0 < self.residual_reach <= 1:
             raise ValueError(f"gain_reach in (0, 2] and residual_reach in (0, 1], got {self}")
 
@@ -132,7 +135,7 @@ class Refiner(nn.Module):
         )
         # How the whole face is lit, told to all of it.
         self.whole = nn.Conv2d(widths[-1], widths[-1], 1)
-        lowest = 0 if config.mend else _GAIN_LEVEL
+        lowest = 0 if config.mend else config.gain_level
         self.up = nn.ModuleDict(
             {
                 str(level): nn.Conv2d(widths[level + 1], widths[level], 1)
@@ -142,7 +145,7 @@ class Refiner(nn.Module):
         self.outward = nn.ModuleDict(
             {str(level): _Block(widths[level]) for level in range(lowest, len(widths) - 1)}
         )
-        self.gain = nn.Conv2d(widths[_GAIN_LEVEL], 3, 3, padding=1)
+        self.gain = nn.Conv2d(widths[config.gain_level], 3, 3, padding=1)
         _zero(self.gain)
         if config.mend:
             fine = config.fine_width
@@ -182,7 +185,7 @@ class Refiner(nn.Module):
             if str(level) not in self.up:
                 break
             x = self.outward[str(level)](_doubled(self.up[str(level)](x)) + skips[level])
-            if level == _GAIN_LEVEL:
+            if level == config.gain_level:
                 raw = x
         gain = torch.tanh(self.gain(raw).float()) * config.gain_reach
         if not config.mend:
@@ -202,7 +205,7 @@ def compose(inputs: torch.Tensor, mending: Mending) -> torch.Tensor:
     """
     composite, reaches = inputs[:, :3], inputs[:, -REACH_CHANNELS:]
     gain = functional.interpolate(
-        mending.gain, size=composite.shape[-2:], mode="bilinear", align_corners=False
+        mending.gain, size=composite.shape[-2:], mode="bicubic", align_corners=False
     )
     picture = composite * torch.exp(gain * reaches[:, :1])
     if mending.residual is None:

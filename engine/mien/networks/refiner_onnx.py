@@ -22,7 +22,6 @@ _INPUT_CHANNELS = 3 + 3 + 1 + MAP_CHANNELS + REACH_CHANNELS
 # As in mien.networks.refiner; a test holds both to the same pictures.
 _FOLD, _LEAK, _VEIL_PX = 2, 0.1, 8
 _GAIN_REACH, _RESIDUAL_REACH = 0.7, 0.5
-_GAIN_LEVEL = 1
 
 Array = npt.NDArray[np.generic]
 
@@ -83,7 +82,7 @@ def export_refiner(weights_path: Path, onnx_path: Path) -> None:
     Args:
         weights_path: safetensors that :mod:`mien.training` wrote.
         onnx_path: where to; takes ``inputs`` (1, 14, S, S) float32 0..1 and gives ``gain``
-            (1, 3, 24, 24) and, where there is one, ``residual`` (1, 3, S, S), both float32:
+            (1, 3, C, C) and, where there is one, ``residual`` (1, 3, S, S), both float32:
             see :class:`mien.networks.refiner.Mending`. S is 192 with a residual, else 96.
 
     Raises:
@@ -93,13 +92,14 @@ def export_refiner(weights_path: Path, onnx_path: Path) -> None:
     graph = _Graph()
     try:
         weights = load_file(weights_path)
-        mends = _build(graph, weights)
+        mends, gain_level = _build(graph, weights)
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise ModelError(
             f"{weights_path} does not hold a refiner: {error}", "train one, see docs/training.md"
         ) from error
     helper, float_type = graph._onnx.helper, graph._onnx.TensorProto.FLOAT
-    size, cells = (CROP_SIZE if mends else CROP_SIZE // 2), CROP_SIZE // 8
+    size = CROP_SIZE if mends else CROP_SIZE // 2
+    cells = CROP_SIZE // 4 >> gain_level
     inputs = helper.make_tensor_value_info(INPUT, float_type, [1, _INPUT_CHANNELS, size, size])
     outputs = [helper.make_tensor_value_info(GAIN, float_type, [1, 3, cells, cells])]
     if mends:
@@ -112,8 +112,8 @@ def export_refiner(weights_path: Path, onnx_path: Path) -> None:
     onnx_path.write_bytes(model.SerializeToString())
 
 
-def _build(graph: _Graph, weights: Mapping[str, Array]) -> bool:
-    """Adds the network; says whether it has a residual."""
+def _build(graph: _Graph, weights: Mapping[str, Array]) -> tuple[bool, int]:
+    """Adds the network; says whether it has a residual, and the level of its gain."""
 
     def pair(name: str) -> tuple[Array, Array]:
         return weights[f"{name}.weight"], weights[f"{name}.bias"]
@@ -136,6 +136,9 @@ def _build(graph: _Graph, weights: Mapping[str, Array]) -> bool:
     mends = "residual.weight" in weights
     x = graph.leaky(folded(_veil(graph, mends), "stem"))
     levels = 1 + sum(name.startswith("down.") and name.endswith(".bias") for name in weights)
+    # Every level is wider than the one before.
+    widths = [weights[f"inward.{level}.0.first.bias"].shape[0] for level in range(levels)]
+    gain_level = widths.index(weights["gain.weight"].shape[1])
     skips: list[str] = []
     for level in range(levels):
         if level:
@@ -147,10 +150,10 @@ def _build(graph: _Graph, weights: Mapping[str, Array]) -> bool:
             depth += 1
     told = graph.conv(graph.add("GlobalAveragePool", x), *pair("whole"))
     x = raw = graph.leaky(graph.add("Add", x, told))
-    for level in reversed(range(0 if mends else _GAIN_LEVEL, levels - 1)):
+    for level in reversed(range(0 if mends else gain_level, levels - 1)):
         x = graph.doubled(graph.conv(x, *pair(f"up.{level}")))
         x = block(graph.add("Add", x, skips[level]), f"outward.{level}")
-        if level == _GAIN_LEVEL:
+        if level == gain_level:
             raw = x
     reached(graph.conv(raw, *pair("gain")), _GAIN_REACH, GAIN)
     if mends:
@@ -163,7 +166,7 @@ def _build(graph: _Graph, weights: Mapping[str, Array]) -> bool:
         reached(
             graph.add("DepthToSpace", flat, blocksize=_FOLD, mode="CRD"), _RESIDUAL_REACH, RESIDUAL
         )
-    return mends
+    return mends, gain_level
 
 
 def _veil(graph: _Graph, mends: bool) -> str:

@@ -119,7 +119,8 @@ class RefinerStage:
         """(S, S, 3) uint8: what to add to the crop of the frame, and 128."""
         composite, reaches = self._fill(frame_bgr, patch, track, view)
         outputs = self._session.run(None, {self._name: self._inputs})
-        log_gain = _enlarged(self._smoothed(track, outputs[0][0].transpose(1, 2, 0)))
+        newest = outputs[0][0].transpose(1, 2, 0)
+        log_gain = _enlarged(self._smoothed(track, newest), cv2.INTER_CUBIC)
         log_gain *= reaches[..., :1] * np.float32(1 / 255)
         change: F32Array = composite * (np.exp(log_gain) - np.float32(1))
         if len(outputs) > 1:
@@ -170,9 +171,9 @@ class RefinerStage:
         return np.asarray(small, np.uint8)
 
 
-def _enlarged(plane: F32Array | U8Array) -> F32Array:
+def _enlarged(plane: F32Array | U8Array, how: int = cv2.INTER_LINEAR) -> F32Array:
     size = (CROP_SIZE, CROP_SIZE)
-    return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR), np.float32)
+    return np.asarray(cv2.resize(plane, size, interpolation=how), np.float32)
 
 
 def _region(transform: F32Array, size: tuple[int, ...]) -> tuple[int, int, int, int]:

@@ -26,7 +26,7 @@ _BACKGROUND_WEIGHT, _FACE_WEIGHT, _PART_WEIGHT = 0.3, 1.0, 3.0
 # Reach of a part's weight beyond its points, share of the crop's side.
 _PART_RADIUS = 0.045
 # Spread of the random changes of colour: log gain of a channel, log gamma.
-_GAIN_SPREAD, _GAMMA_SPREAD = 0.08, 0.12
+_GAIN_SPREAD, _GAMMA_SPREAD = 0.12, 0.2
 _INPUTS = 3 + 3 + 1 + MAP_CHANNELS + REACH_CHANNELS
 
 

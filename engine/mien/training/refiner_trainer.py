@@ -98,7 +98,12 @@ class RefinerTrainer:
         self._deck = self._open_deck(_existing(shards, names))
         self._held = Deck(find_shards(held), half=not recipe.mend) if held else None
         torch.manual_seed(recipe.seed)
-        config = RefinerConfig(widths=recipe.widths, depths=recipe.depths, mend=recipe.mend)
+        config = RefinerConfig(
+            widths=recipe.widths,
+            depths=recipe.depths,
+            gain_level=recipe.gain_level,
+            mend=recipe.mend,
+        )
         self.network = self._place(Refiner(config))
         self.average = self._place(Refiner(config)).requires_grad_(False)
         self.average.load_state_dict(self.network.state_dict())
@@ -314,6 +319,7 @@ class RefinerTrainer:
             "depths",
             "tone_match",
             "persona_tone",
+            "gain_level",
             "mend",
         ):
             mine, theirs = getattr(self.recipe, name), getattr(before, name)
