@@ -102,6 +102,7 @@ def live(
     crop: options.CropOption = None,
     size: options.SizeOption = None,
     fps: options.FpsOption = None,
+    refine: options.RefineOption = options.Refine.OFF,
     swapper: options.SwapperOption = "auto",
     device: options.DeviceOption = "auto",
     max_faces: options.MaxFacesOption = 1,
@@ -152,6 +153,8 @@ def live(
         device=device,
         hold_s=hold,
         deadline_ms=deadline,
+        refine=refine,
+        budget_ms=options.frame_budget_ms(fps),
     )
     if source != WEBRTC and "://" not in source and not source.startswith(("camera", "file:")):
         raise UsageError(

@@ -16,6 +16,7 @@ from mien.config import (
     MarkConfig,
     MeshSwapperConfig,
     PipelineConfig,
+    RefineConfig,
     StyleGAN3SwapperConfig,
     TrackerConfig,
 )
@@ -55,6 +56,14 @@ class Eyes(StrEnum):
 
     PERFORMER = "performer"
     PERSONA = "persona"
+
+
+class Refine(StrEnum):
+    """When the refiner mends."""
+
+    AUTO = "auto"
+    ON = "on"
+    OFF = "off"
 
 
 PersonaOption = Annotated[
@@ -106,6 +115,13 @@ ToneOption = Annotated[
 ]
 EyesOption = Annotated[
     Eyes, typer.Option(help="Whose iris colour is shown.", rich_help_panel=LOOKS)
+]
+RefineOption = Annotated[
+    Refine,
+    typer.Option(
+        help="Let a small network mend the mesh's faces: auto does while there is time.",
+        rich_help_panel=LOOKS,
+    ),
 ]
 SwapperOption = Annotated[
     str,
@@ -242,6 +258,16 @@ FpsOption = Annotated[
 ]
 
 
+CAMERA_FPS = 30.0
+# Share of a frame's time that the engine may take; the rest is for reading and showing.
+_ENGINE_SHARE = 0.85
+
+
+def frame_budget_ms(fps: float | None) -> float:
+    """Longest mean time that the engine may take for a frame of a live picture."""
+    return 1000.0 / (fps or CAMERA_FPS) * _ENGINE_SHARE
+
+
 def pipeline_config(
     *,
     likeness: float,
@@ -254,6 +280,8 @@ def pipeline_config(
     hold_s: float = 0.5,
     deadline_ms: float = 0.0,
     device: str = "cpu",
+    refine: Refine = Refine.OFF,
+    budget_ms: float = 0.0,
 ) -> PipelineConfig:
     """The engine's settings from those of the command line."""
     mode: GuardMode = guard.value
@@ -262,6 +290,7 @@ def pipeline_config(
         tracker=TrackerConfig(max_faces=max_faces, threads=threads),
         mesh=MeshSwapperConfig(likeness=likeness, tone=tone, eyes=eyes.value),
         stylegan3=StyleGAN3SwapperConfig(likeness=likeness, tone=tone),
+        refine=RefineConfig(mode=refine.value, budget_ms=budget_ms),
         guard=GuardConfig(mode=mode, hold_s=hold_s, deadline_ms=deadline_ms),
         mark=MarkConfig(badge=badge),
     )

@@ -111,6 +111,7 @@ def play(
     tone: options.ToneOption = 0.5,
     guard: options.GuardOption = options.Guard.OFF,
     badge: options.BadgeOption = True,
+    refine: options.RefineOption = options.Refine.OFF,
     swapper: options.SwapperOption = "auto",
     device: options.DeviceOption = "cpu",
     max_faces: options.MaxFacesOption = 1,
@@ -142,6 +143,7 @@ def play(
         max_faces=max_faces,
         threads=threads,
         device=device,
+        refine=refine,
     )
     opened = open_source(source.removeprefix("file:"))
     try:

@@ -68,6 +68,7 @@ def studio(
     guard: options.GuardOption = options.Guard.HOLD,
     performer: options.PerformerOption = None,
     badge: options.BadgeOption = True,
+    refine: options.RefineOption = options.Refine.OFF,
     swapper: options.SwapperOption = "auto",
     max_faces: options.MaxFacesOption = 1,
     threads: options.ThreadsOption = 1,
@@ -102,6 +103,8 @@ def studio(
         badge=badge,
         max_faces=max_faces,
         threads=threads,
+        refine=refine,
+        budget_ms=options.frame_budget_ms(None),
     )
     server = ServerConfig(
         host=host,

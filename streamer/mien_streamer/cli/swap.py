@@ -50,6 +50,7 @@ def swap(
     crop: options.CropOption = None,
     size: options.SizeOption = None,
     fps: options.FpsOption = None,
+    refine: options.RefineOption = options.Refine.OFF,
     swapper: options.SwapperOption = "auto",
     device: options.DeviceOption = "auto",
     max_faces: options.MaxFacesOption = 1,
@@ -76,6 +77,7 @@ def swap(
         max_faces=max_faces,
         threads=threads,
         device=device,
+        refine=refine,
     )
     cast = cast_of(persona or [])
     one = single_persona(persona or []) if cast is None else ""
