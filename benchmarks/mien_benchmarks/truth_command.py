@@ -168,6 +168,9 @@ def render_truth(
     clips: Annotated[
         int, typer.Option(min=1, max=500, help="How many; every other wears one of the cast.")
     ] = 4,
+    covered: Annotated[
+        int, typer.Option(min=0, max=500, help="How many more with something before the face.")
+    ] = 1,
     frames: Annotated[int, typer.Option(min=2, max=9000, help="Of a clip, at 30 a second.")] = 90,
     size: Annotated[
         int, typer.Option(min=128, max=2048, help="Side of the square pictures, pixels.")
@@ -182,6 +185,8 @@ def render_truth(
     """Render clips with their true swaps, of people never trained on, to score with."""
     from mien_benchmarks.truth_writing import RenderSettings, render_set
 
-    settings = RenderSettings(clips=clips, frames=frames, size_px=size, seed=seed, crf=crf)
+    settings = RenderSettings(
+        clips=clips, covered=covered, frames=frames, size_px=size, seed=seed, crf=crf
+    )
     render_set(data, out, settings, say)
     say(f"score with: mien bench truth {out}")

@@ -35,6 +35,10 @@ _UPPER_LIP, _LOWER_LIP = 13, 14
 # An eye that is shut further than this shows no gaze: strength of the unit, and lid gap over
 # the eye's width.
 _SHUT, _SHUT_GAP = 0.5, 0.10
+# The iris stands out before the corners of the eye by this share of its width, so a head that
+# turns moves it as a glance would. Fitted to rendered clips whose gaze is known: uncorrected, a
+# performer who keeps looking at the camera is read the wrong way round (correlation -0.3).
+_STANDS_OUT = 0.15
 # A signal that moves less than this tells nothing; units of the signal.
 _STILL = 1e-4
 
@@ -86,30 +90,34 @@ def motion_of_parameters(parameters: Parameters, frames: int) -> Motion:
 
 
 def agreement(pairs: list[tuple[F32Array, F32Array]]) -> float | None:
-    """How alike signals move: correlation over clips, each about its own mean.
+    """How alike signals move: the mean of the clips' correlations, each about its own means.
 
-    What is constant in a clip (the shape of a mouth, a head's rest pose) does not count.
-    Columns are correlated together, so one that moves more counts more.
+    What is constant in a clip (the shape of a mouth, a head's rest pose) does not count, nor
+    does how far a signal swings. Clips in which the second signal moves more count more. The
+    columns of a clip are correlated together, so those that move more count more. One that
+    stands still while the other moves agrees with it in nothing: 0.
 
     Args:
-        pairs: for each clip, two (N, K) arrays; frames with a NaN in either are left out.
+        pairs: for each clip (N, K) of the one who is judged and of the one who is right;
+            frames with a NaN in either are left out.
 
     Returns:
-        -1..1; None where one of the two stands still or no frame is left.
+        -1..1; None where the second stands still or no frame is left.
     """
-    products = squares = others = 0.0
+    agreed = weights = 0.0
     for one, other in pairs:
         both = np.isfinite(one).all(axis=1) & np.isfinite(other).all(axis=1)
-        if both.sum() < 2:
+        if both.sum() < 2 or not other.shape[1]:
             continue
         a, b = one[both].astype(np.float64), other[both].astype(np.float64)
         a, b = a - a.mean(axis=0), b - b.mean(axis=0)
-        products += float((a * b).sum())
-        squares += float((a * a).sum())
-        others += float((b * b).sum())
-    if min(squares, others) <= _STILL**2:
-        return None
-    return products / float(np.sqrt(squares * others))
+        swing, weight = float(np.sqrt((a * a).mean())), float(np.sqrt((b * b).mean()))
+        if weight <= _STILL:
+            continue
+        correlation = float((a * b).mean()) / (swing * weight) if swing > _STILL else 0.0
+        agreed += weight * correlation
+        weights += weight
+    return agreed / weights if weights > 0 else None
 
 
 def mean_difference(pairs: list[tuple[F32Array, F32Array]]) -> float | None:
@@ -146,13 +154,14 @@ def _read(face: FaceTrack) -> tuple[F32Array, float, float, float, F32Array]:
         middle = (points[second, :2] + points[first, :2]) / 2
         looks.append((points[iris, :2] - middle) @ along / max(float(along @ along), 1e-6))
     pose = face.pose
+    parallax = _STANDS_OUT * np.tan(np.radians(np.clip(pose.yaw_deg, -60, 60)))
     # Rows are points, so this multiplies with the transposed rotation: back to the head's axes.
     turned = (points[list(_FACE)] * (1, -1, -1)) @ pose.rotation / eyes
     turned -= turned.mean(axis=0)
     return (
         np.array([pose.yaw_deg, pose.pitch_deg, pose.roll_deg], np.float32),
         float(np.linalg.norm(points[_UPPER_LIP] - points[_LOWER_LIP])) / eyes,
-        float(np.mean(looks)) if np.mean(gaps) > _SHUT_GAP else float("nan"),
+        float(np.mean(looks) - parallax) if np.mean(gaps) > _SHUT_GAP else float("nan"),
         -float(np.mean(gaps)),
         np.asarray(turned.ravel(), np.float32),
     )

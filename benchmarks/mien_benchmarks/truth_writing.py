@@ -215,9 +215,18 @@ def write_portraits(root: Path, name: str, portraits: Iterable[U8Array]) -> list
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenderSettings:
-    """How a set is rendered: clips, frames of each, side in pixels, seed and x264 quality."""
+    """How a set is rendered.
+
+    Attributes:
+        clips: bare ones; every other wears one of the cast.
+        covered: how many more with something before the face.
+        frames, size_px: of a clip, and the side of its pictures.
+        seed: of everything.
+        crf: x264 quality.
+    """
 
     clips: int = 4
+    covered: int = 0
     frames: int = 90
     size_px: int = 480
     seed: int = 1
@@ -260,7 +269,7 @@ def render_set(
     anatomy = open_anatomy(data)
     clips: list[dict[str, Any]] = []
     personas: dict[str, dict[str, Any]] = {}
-    for scene in plan_scenes(settings.clips, settings.seed):
+    for scene in plan_scenes(settings.clips, settings.seed, settings.covered):
         worn = Actor(scene.persona, anatomy)
         portraits = shoot_portraits(worn, anatomy, scene.seed)
         personas[scene.persona.name] = {
@@ -277,7 +286,8 @@ def render_set(
                 writer.add(
                     driver=picture.driver,
                     truth=picture.truth,
-                    masks={"share": picture.share},
+                    masks={"share": picture.share}
+                    | ({"occluder": picture.occluder} if picture.occluder is not None else {}),
                     numbers=motion_of_units(picture.units, anatomy.units)
                     | {"pose_deg": picture.pose_deg, "landmarks": picture.landmarks},
                 )
@@ -295,8 +305,8 @@ def render_set(
         )
         report(f"{scene.name}: {writer.frames} frames, {scene.performer.name} as persona")
     made_with = (
-        f"mien train truth --clips {settings.clips} --frames {settings.frames} "
-        f"--size {settings.size_px} --seed {settings.seed} --crf {settings.crf:g}"
+        f"mien train truth --clips {settings.clips} --covered {settings.covered} "
+        f"--frames {settings.frames} --size {settings.size_px} --seed {settings.seed} --crf {settings.crf:g}"
     )
     write_manifest(
         out, name=out.name, made_with=made_with, units=anatomy.units, clips=clips, personas=personas

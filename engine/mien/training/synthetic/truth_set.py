@@ -22,12 +22,15 @@ from .figure.anatomy import F32, I32
 from .figure.person import Person
 from .figure.studio import portrait_camera
 from .location import draw_backdrop, draw_camera, draw_light, draw_sensor, turned
+from .occluder_faces import seen_light
+from .occluder_hands import Hands
 from .pose import pose_seen
 from .stage import Actor, Anatomy, Costumed, Look
 from .strangers import draw_stranger
+from .truth_covering import Covering, find_sprite
 
 U8 = npt.NDArray[np.uint8]
-Group = Literal["cast", "strangers"]
+Group = Literal["cast", "strangers", "covered"]
 
 FIRST_STRANGER = 20_000
 """Numbers of the benchmark's strangers start here; training stays below."""
@@ -40,6 +43,8 @@ _HARM = 0.35
 _SPIN_DEG_A_S = 25.0
 # Nearer than in training takes, so that the face is large in a small picture.
 _NEARER = 1.2
+_MASK_LEVELS = 15
+_UPRIGHT = np.array([[1, 0, 0], [0, 1, 0]], np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +53,8 @@ class Scene:
 
     Attributes:
         name: of the clip.
-        group: ``cast`` if networks may know the persona, ``strangers`` if nobody does.
+        group: ``cast`` if networks may know the persona, ``strangers`` if nobody does;
+            ``covered`` is the cast again, with something before the face for a while.
         performer, persona: the two people.
         seed: of motion, camera, light, backdrop and sensor.
     """
@@ -67,6 +73,7 @@ class TruePicture:
     Attributes:
         driver, truth: (S, S, 3) uint8 BGR: the performer, and the true swap.
         share: (S, S) uint8, how much of the truth is the persona's, 255 = all.
+        occluder: (S, S) uint8, how much something covers; None in a clip without.
         landmarks: (468, 2) float32, sixteenths of a pixel, centres at integers: where the
             face mesh's points lie on the truth's head, hidden ones too. Approximate: which
             point of the head each is was found with a detector.
@@ -77,21 +84,31 @@ class TruePicture:
     driver: U8
     truth: U8
     share: U8
+    occluder: U8 | None
     landmarks: F32
     pose_deg: F32
     units: F32
 
 
-def plan_scenes(clips: int, seed: int) -> list[Scene]:
-    """Scenes of a set: the same numbers give the same people and the same motion."""
+def plan_scenes(clips: int, seed: int, covered: int = 0) -> list[Scene]:
+    """Scenes of a set: the same numbers give the same people and the same motion.
+
+    Args:
+        clips: bare ones; every other wears one of the cast.
+        seed: of everything.
+        covered: how many more with something before the face.
+    """
     random = np.random.default_rng([seed, 8080])
     cast = random.permutation(len(CAST))
     scenes = []
-    for clip in range(clips):
+    wearing_cast = 0
+    for clip in range(clips + covered):
         number = FIRST_STRANGER + 1000 * seed + 2 * clip
-        group: Group = "cast" if clip % 2 == 0 else "strangers"
-        known = CAST[int(cast[clip // 2 % len(CAST)])]
-        persona = known if group == "cast" else draw_stranger(number + 1)
+        group: Group = "covered" if clip >= clips else ("cast", "strangers")[clip % 2]
+        persona = draw_stranger(number + 1)
+        if group != "strangers":
+            persona = CAST[int(cast[wearing_cast % len(CAST)])]
+            wearing_cast += 1
         scenes.append(
             Scene(
                 name=f"{clip + 1:02d}-{persona.name}",
@@ -136,6 +153,7 @@ def shoot_scene(
     light, spin = draw_light(random), random.normal(0, _SPIN_DEG_A_S)
     backdrop = draw_backdrop(random, size_px)
     sensor = draw_sensor(random, harm=_HARM)
+    covering = _covering(scene, anatomy, frames) if scene.group == "covered" else None
     for index in range(frames):
         look = Look(
             strengths=score.strengths[index],
@@ -144,18 +162,37 @@ def shoot_scene(
             light=turned(light, spin * index / FPS),
             backdrop=backdrop,
         )
-        driver, _ = plain.draw(look)
-        truth, share = twin.draw(look)
+        linear, _ = plain.draw(look)
+        true_linear, part = twin.draw(look)
         noise = 1000 * scene.seed + index
+        driver, truth = sensor.develop(linear, noise), sensor.develop(true_linear, noise)
         points = camera.project(twin.posed_vertices(look)[landmark_vertices()], size_px)
+        landmarks = np.asarray(np.round((points[:, :2] - 0.5) * 16) / 16, np.float32)
+        share, occluder = _levels(part), None
+        if covering is not None:
+            seen = seen_light(look.light, camera, sensor.exposure, _UPRIGHT)
+            driver, truth, cover = covering.cover(index, driver, truth, landmarks, seen)
+            share = _levels(part * (1 - cover.astype(np.float32) / 255))
+            occluder = _levels(cover / np.float32(255))
         yield TruePicture(
-            driver=sensor.develop(driver, noise),
-            truth=sensor.develop(truth, noise),
-            share=np.round(np.clip(share, 0, 1) * 255).astype(np.uint8),
-            landmarks=np.asarray(np.round((points[:, :2] - 0.5) * 16) / 16, np.float32),
+            driver=driver,
+            truth=truth,
+            share=share,
+            occluder=occluder,
+            landmarks=landmarks,
             pose_deg=pose_seen(look.angles_deg, camera.axes),
             units=look.strengths,
         )
+
+
+def _covering(scene: Scene, anatomy: Anatomy, frames: int) -> Covering:
+    sprite = find_sprite(scene.seed, Hands(anatomy.head.shapes))
+    return Covering(sprite, scene.seed, frames)
+
+
+def _levels(part: F32) -> U8:
+    """0..1 as uint8 in few levels: noise in the last bits would fill the file."""
+    return (np.round(np.clip(part, 0, 1) * _MASK_LEVELS) * (255 // _MASK_LEVELS)).astype(np.uint8)
 
 
 @cache
