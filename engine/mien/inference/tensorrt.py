@@ -94,6 +94,7 @@ class TensorRTRunner(RunnerBase):
         progress: told about the steps of a build.
         build: False raises instead of building, which takes minutes.
         graph: record the pass as one CUDA graph.
+        tf32: let fp32 products be rounded to ten bits first, which is quicker.
         device_index: which CUDA device.
         reason: kept as :attr:`reason`.
 
@@ -120,6 +121,7 @@ class TensorRTRunner(RunnerBase):
         progress: Progress | None = None,
         build: bool = True,
         graph: bool = True,
+        tf32: bool = True,
         device_index: int = 0,
         reason: str = "asked for",
     ) -> None:
@@ -144,7 +146,7 @@ class TensorRTRunner(RunnerBase):
         major, minor = gpu.compute_capability()
         key = EngineKey(
             model_sha256=file_sha256(path),
-            precision=precision,
+            precision=precision if tf32 else f"{precision}-strict",
             gpu=gpu.name(),
             compute_capability=f"{major}.{minor}",
             tensorrt=trt.__version__,
@@ -158,7 +160,7 @@ class TensorRTRunner(RunnerBase):
             with self._current():
                 self._log = make_logger()
                 self._runtime = trt.Runtime(self._log)
-                self._engine = self._load(cache, key, Path(path), level, progress, build)
+                self._engine = self._load(cache, key, Path(path), progress, build, tf32)
                 self._prepare()
         except BaseException:
             self.close()
@@ -177,9 +179,9 @@ class TensorRTRunner(RunnerBase):
         cache: EngineCache,
         key: EngineKey,
         path: Path,
-        level: int,
         progress: Progress | None,
         build: bool,
+        tf32: bool,
     ) -> tensorrt.ICudaEngine:
         why = "none was built yet"
         try:
@@ -199,7 +201,11 @@ class TensorRTRunner(RunnerBase):
             )
         logger.warning("building a TensorRT engine, which takes minutes: %s", why)
         done = build_engine(
-            path, level=level, progress=progress, timing_cache=cache.timing_cache_path(key)
+            path,
+            level=key.optimisation_level,
+            progress=progress,
+            timing_cache=cache.timing_cache_path(key),
+            tf32=tf32,
         )
         cache.store(key, done.engine, done.seconds)
         self.built = f"{why}; built in {done.seconds:.0f} s"
@@ -259,10 +265,31 @@ class TensorRTRunner(RunnerBase):
             del alive
         if to_host:
             return {name: self._pinned[name] for name in self.outputs}
+        return {name: self.arrays[name] for name in self.outputs}
+
+    @property
+    def arrays(self) -> dict[str, DeviceOutput]:
+        """The device memory of every input and output, for work queued beside the network."""
+        specs = {**self.inputs, **self.outputs}
         return {
             name: DeviceOutput(spec, int(self._device[name]), self._device[name])
-            for name, spec in self.outputs.items()
+            for name, spec in specs.items()
         }
+
+    def enqueue(self, stream: int) -> None:
+        """Queues one pass over what :attr:`arrays` hold and returns at once.
+
+        It may be recorded into a graph, after one run that was not.
+
+        Args:
+            stream: handle of the stream.
+
+        Raises:
+            DeviceError: TensorRT refuses.
+        """
+        if not self._context.execute_async_v3(stream):
+            said = self._log.errors[-1] if self._log.errors else "no reason given"
+            raise DeviceError(f"TensorRT could not run: {said}", "see the log with --debug")
 
     def _upload(self, spec: TensorSpec, value: Any) -> Any:
         target = self._device[spec.name]
@@ -283,9 +310,7 @@ class TensorRTRunner(RunnerBase):
             load_driver().launch(self._executable, handle)
             return
         # The first run settles what TensorRT does lazily; only then can it be recorded.
-        if not self._context.execute_async_v3(handle):
-            said = self._log.errors[-1] if self._log.errors else "no reason given"
-            raise DeviceError(f"TensorRT could not run: {said}", "see the log with --debug")
+        self.enqueue(handle)
         if self._wants_graph:
             self._wants_graph = False
             self._capture(load_driver(), handle)

@@ -118,15 +118,17 @@ def build_engine(
     progress: Progress | None = None,
     timing_cache: Path | None = None,
     workspace_bytes: int = 4 << 30,
+    tf32: bool = True,
 ) -> Build:
     """Compiles an ONNX file for the current GPU.
 
     Args:
-        onnx_path: static shapes, precision in the graph.
+        onnx_path: static shapes but for the batch, which becomes 1; precision in the graph.
         level: 0..5; more search, longer build, maybe a faster engine.
         progress: told about every step; an exception it raises stops the build and comes out.
         timing_cache: kernel times measured before, used and updated.
         workspace_bytes: most scratch memory a kernel may ask for.
+        tf32: let fp32 products be rounded to ten bits first, which is quicker.
 
     Raises:
         ModelError: TensorRT cannot parse or build it; its own words are in the message.
@@ -145,7 +147,13 @@ def build_engine(
             f"TensorRT cannot read {onnx_path.name}: {_first(said or log.errors)}",
             "export it again, or use the onnxruntime runner",
         )
+    for number in range(network.num_inputs):
+        source = network.get_input(number)
+        if any(size < 0 for size in source.shape):
+            source.shape = [max(size, 1) for size in source.shape]
     config = builder.create_builder_config()
+    if not tf32:
+        config.clear_flag(trt.BuilderFlag.TF32)
     config.builder_optimization_level = level
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, workspace_bytes)
     monitor = None

@@ -40,6 +40,10 @@ class NetworkDefinitionCreationFlag(enum.IntEnum):
     STRONGLY_TYPED = 1
 
 
+class BuilderFlag(enum.Enum):
+    TF32 = 7
+
+
 class MemoryPoolType(enum.Enum):
     WORKSPACE = 0
 
@@ -62,10 +66,26 @@ class ParserError:
         return "In node 3 (parseGraph): UNSUPPORTED_NODE: no importer for operator Fake"
 
 
+class ITensor:
+    name: str
+    shape: list[int]
+
+    def __init__(self, name: str, shape: list[int]) -> None:
+        self.name, self.shape = name, shape
+
+
 class INetworkDefinition:
     def __init__(self, flags: int) -> None:
         self._flags = flags
         self._model = b""
+        self._inputs: list[ITensor] = []
+
+    @property
+    def num_inputs(self) -> int:
+        return len(self._inputs)
+
+    def get_input(self, index: int) -> ITensor:
+        return self._inputs[index]
 
 
 class OnnxParser:
@@ -76,6 +96,10 @@ class OnnxParser:
     def parse_from_file(self, model: str) -> bool:
         with open(model, "rb") as file:
             self._network._model = file.read()
+        self._network._inputs = [
+            ITensor(node.name, [size if isinstance(size, int) else -1 for size in node.shape])
+            for node in _session(self._network._model).get_inputs()
+        ]
         self._failed = STATE.refuse_parse
         return not self._failed
 
@@ -103,7 +127,11 @@ class IBuilderConfig:
         self.builder_optimization_level = 3
         self.progress_monitor = None
         self._pools: dict[MemoryPoolType, int] = {}
+        self._cleared: set[BuilderFlag] = set()
         self._times: ITimingCache | None = None
+
+    def clear_flag(self, flag: BuilderFlag) -> None:
+        self._cleared.add(flag)
 
     def set_memory_pool_limit(self, pool: MemoryPoolType, pool_size: int) -> None:
         self._pools[pool] = pool_size
@@ -134,6 +162,9 @@ class Builder:
         self, network: INetworkDefinition, config: IBuilderConfig
     ) -> IHostMemory | None:
         STATE.builds += 1
+        if any(size < 0 for one in network._inputs for size in one.shape):
+            self._logger.log(_Severity.ERROR, "network has dynamic or shape inputs, but no profile")
+            return None
         self._logger.log(_Severity.WARNING, "some advice")
         self._logger.log(_Severity.VERBOSE, "much detail")
         monitor = config.progress_monitor
@@ -179,18 +210,15 @@ class IExecutionContext:
 
 class ICudaEngine:
     def __init__(self, model: bytes, logger: ILogger) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        self._session = onnxruntime.InferenceSession(
-            model, options, providers=["CPUExecutionProvider"]
-        )
+        self._session = _session(model)
         self._logger = logger
         self._in = [node.name for node in self._session.get_inputs()]
         self._out = [node.name for node in self._session.get_outputs()]
         nodes = [*self._session.get_inputs(), *self._session.get_outputs()]
-        self._specs = {node.name: (tuple(node.shape), np.float32) for node in nodes}
+        self._specs = {
+            node.name: (tuple(s if isinstance(s, int) else 1 for s in node.shape), np.float32)
+            for node in nodes
+        }
 
     @property
     def num_io_tensors(self) -> int:
@@ -224,6 +252,14 @@ class Runtime:
         return ICudaEngine(serialized_engine[len(ENGINE_MARK) :], self._logger)
 
 
+def _session(model: bytes) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
 def nptype(trt_type: DataType) -> type:
     return np.float32
 
@@ -250,6 +286,7 @@ STATE = _State()
 
 API = (
     Builder,
+    BuilderFlag,
     DataType,
     IBuilderConfig,
     ICudaEngine,
@@ -257,6 +294,7 @@ API = (
     ILogger,
     INetworkDefinition,
     IProgressMonitor,
+    ITensor,
     ITimingCache,
     MemoryPoolType,
     NetworkDefinitionCreationFlag,
