@@ -80,6 +80,7 @@ _COMMANDS = (
     "mien_streamer.cli.build",
     "mien_streamer.cli.train",
     "mien_streamer.cli.train_occlusion",
+    "mien_streamer.cli.train_persona",
 )
 _PLUGINS = (
     "mien_benchmarks.commands",

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from mien.personas.library import Entry
-from mien.personas.persona import Consent
+from mien.errors import PersonaError
+from mien.personas.create import Choice
+from mien.personas.library import Entry, Library
+from mien.personas.persona import Consent, Persona
+from mien.personas.validation import MAX_TEXT_CHARS
 from mien_streamer.cli.app import persona_app
-from mien_streamer.cli.console import say, say_json, stdout
+from mien_streamer.cli.console import say, say_json, stderr, stdout
 from mien_streamer.cli.options import finite
 from mien_streamer.cli.setup import open_library
 from mien_streamer.cli.values import parse_face
+
+if TYPE_CHECKING:
+    from mien_streamer.latents import Found
 
 JsonOption = Annotated[bool, typer.Option("--json", help="For programs.")]
 
@@ -44,6 +53,12 @@ def create(
             "left, right.",
         ),
     ] = None,
+    latent: Annotated[
+        bool,
+        typer.Option(
+            "--latent", help="Find a latent for the StyleGAN3 swapper too; takes a minute."
+        ),
+    ] = False,
     replace: Annotated[bool, typer.Option("--replace", help="Replace one of that name.")] = False,
 ) -> None:
     """Make a persona of photos and keep it in your library."""
@@ -65,6 +80,10 @@ def create(
     finally:
         descriptor.close()
     path = library.add(made, overwrite=replace)
+    if latent:
+        found = find_latent(made, photos, parse_face(face))
+        library.add(found.persona, overwrite=True)
+        tell_fit(found)
     say(f"{name}: made of {len(photos)} photo{'s' if len(photos) > 1 else ''}, kept in {path}")
     say(f"wear it: mien live -p {name}")
 
@@ -143,12 +162,105 @@ def look(
     say(f"{called}: {worn.name} in the look of {picture.name}, kept in {path}")
 
 
+@persona_app.command(
+    epilog="Example: [bold]mien persona latent mira front.jpg left.jpg[/bold], then "
+    "[bold]mien live -p mira --swapper stylegan3[/bold]"
+)
+def latent(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A persona of your library.")],
+    photos: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[PHOTO]...", help="Photos of the same person; its preview without any."
+        ),
+    ] = None,
+    face: Annotated[
+        str | None,
+        typer.Option(metavar="WHICH", help="Which face where a photo shows several."),
+    ] = None,
+) -> None:
+    """Find how the StyleGAN3 generator draws a persona best, and keep it with the persona."""
+    library = open_library()
+    worn = own_persona(library, name)
+    found = find_latent(worn, photos or [], parse_face(face))
+    library.add(found.persona, overwrite=True)
+    tell_fit(found)
+
+
+@persona_app.command(epilog="Example: [bold]mien persona mix ada kai --as ada-kai[/bold]")
+def mix(
+    shape: Annotated[str, typer.Argument(metavar="SHAPE", help="Whose shape it has.")],
+    skin: Annotated[str, typer.Argument(metavar="SKIN", help="Whose skin it has.")],
+    called: Annotated[str, typer.Option("--as", metavar="NAME", help="Name of the new persona.")],
+    replace: Annotated[bool, typer.Option("--replace", help="Replace one of that name.")] = False,
+) -> None:
+    """Style mixing for the StyleGAN3 swapper: the shape of one persona, the skin of another."""
+    from mien_streamer.latents import LatentMaker
+
+    library = open_library()
+    one, other = library.resolve(shape), library.resolve(skin)
+    with LatentMaker() as maker:
+        made = maker.mixed(one, other, called)
+    record = Consent(
+        statement=f"{one.consent.statement} {other.consent.statement}"[:MAX_TEXT_CHARS],
+        given_by=", ".join(dict.fromkeys([one.consent.given_by, other.consent.given_by])),
+        until=min(filter(None, [one.consent.until, other.consent.until]), default=None),
+    )
+    path = library.add(dataclasses.replace(made, consent=record), overwrite=replace)
+    say(f"{called}: the shape of {one.name} in the skin of {other.name}, kept in {path}")
+    say(f"wear it: mien live -p {called} --swapper stylegan3")
+
+
 @persona_app.command()
 def remove(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A persona of your library.")],
 ) -> None:
     """Delete a persona from your library."""
     say(f"removed {open_library().remove(name)}")
+
+
+def find_latent(worn: Persona, photos: list[Path], choose: Choice | None) -> Found:
+    """The persona with a latent of its photos, under a progress bar."""
+    from mien_streamer.latents import LatentMaker
+
+    with LatentMaker() as maker, share_bar(f"drawing {worn.name}") as progress:
+        return maker.from_photos(worn, photos, choose=choose, progress=progress)
+
+
+def tell_fit(found: Found) -> None:
+    """How well the generator draws a persona, in two lines."""
+    fit, name = found.fit, found.persona.name
+    say(
+        f"{name}: a latent from {found.portraits} picture{'s' if found.portraits > 1 else ''}; "
+        f"error {fit.after:.1f} code values ({fit.before:.1f} for the nearest of the cast), "
+        f"descriptor distance {fit.distance_after:.2f} ({fit.distance_before:.2f})"
+    )
+    say(f"see it: mien swap CLIP -p {name} --swapper stylegan3 -o out.mp4")
+
+
+@contextmanager
+def share_bar(words: str) -> Iterator[Callable[[float], None]]:
+    """A bar on stderr that shows a share of 0..1."""
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        console=stderr,
+        transient=True,
+    ) as bar:
+        task = bar.add_task(words, total=1.0)
+        yield lambda share: bar.update(task, completed=share)
+
+
+def own_persona(library: Library, name: str) -> Persona:
+    """A persona of the library whose consent holds; the cast's files are not the user's."""
+    entry = next((one for one in library.list() if one.name.lower() == name.lower()), None)
+    if entry is not None and entry.origin == "cast":
+        raise PersonaError(
+            f"{name} belongs to the cast, whose latents come with mien",
+            f"wear it: mien live -p {name} --swapper stylegan3",
+        )
+    return library.resolve(name)
 
 
 def _entry_facts(entry: Entry) -> dict[str, Any]:
