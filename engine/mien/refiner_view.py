@@ -32,8 +32,11 @@ CROP_SIZE = 192
 MAP_CHANNELS = 5
 """Canonical x, y, z; lids and iris; lips and mouth."""
 
-REACH_CHANNELS = 2
-"""How far the refiner's gain and its residual reach, see :func:`draw_reaches`."""
+INPUT_CHANNELS = 3 + 3 + 1 + MAP_CHANNELS + 1
+"""Composite BGR, performer BGR (the network sees it coarsely), matte, maps, the gain's reach."""
+
+VIEW_SIZE = 48
+"""Side of the crop as the refiner sees it."""
 
 # Side of the crop over the longer side of the upright box round the face oval: the true
 # face reaches up to 12% beyond the oval, towards the hairline.
@@ -42,10 +45,6 @@ _MARGIN = 1.28
 _SHIFT = 4
 # The gain acts in full where the patch covers a third: all but at the face's outline.
 _GAIN_SLOPE = 3
-# Width over which the residual fades round lids and lips, share of the crop's side.
-_RESIDUAL_RIM = 0.035
-# Towards the border of the crop both fade, so that the crop leaves no edge.
-_BORDER_PX = 8
 
 
 def crop_from_frame(landmarks: F32Array, size: int = CROP_SIZE) -> F32Array:
@@ -130,12 +129,50 @@ def crop_landmarks(landmarks: F32Array, crop_transform: F32Array) -> F32Array:
     return inside.astype(np.float32, copy=False)
 
 
-def half_landmarks(landmarks: F32Array) -> F32Array:
-    """Landmarks of a crop in pixels of the crop at half its size."""
-    halved: F32Array = landmarks * np.float32(0.5)
-    # Pixel centre i of the smaller lies at 2 i + 0.5 of the larger.
-    halved[:, :2] -= np.float32(0.25)
-    return halved
+def stack_view(
+    composite: U8Array, performer: U8Array, matte: U8Array, landmarks: F32Array
+) -> U8Array:
+    """(48, 48, 13) uint8: all that the refiner sees of a face.
+
+    Args:
+        composite: (S, S, 3) uint8, the crop with the patch in it.
+        performer: (S, S, 3) uint8, the crop as it came.
+        matte: (S, S) uint8, how much of the composite is the patch.
+        landmarks: (478, 3) float32, crop pixels.
+    """
+    scale = np.float32(VIEW_SIZE / len(matte))
+    points: F32Array = landmarks * scale
+    # Pixel centre i of the smaller lies at (i + 0.5) / scale - 0.5 of the larger.
+    points[:, :2] += (scale - 1) / 2
+    small = shrunk(matte)
+    return np.dstack(
+        [
+            shrunk(composite),
+            shrunk(performer),
+            small,
+            draw_maps(points, VIEW_SIZE),
+            gain_reach(small),
+        ]
+    )
+
+
+def shrunk(crop: U8Array) -> U8Array:
+    """(48, 48) or (48, 48, C) uint8: a crop at the size of the view, area-averaged."""
+    size = (VIEW_SIZE, VIEW_SIZE)
+    return np.asarray(cv2.resize(crop, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def gain_reach(matte: U8Array) -> U8Array:
+    """(S, S) uint8: where the refiner's gain acts. A face that is left bare is not touched.
+
+    Args:
+        matte: (S, S) uint8, how much of the composite is the patch.
+    """
+    reach = cv2.convertScaleAbs(matte, alpha=_GAIN_SLOPE)
+    # A patch that is shown in part is mended in part.
+    if 0 < (most := int(matte.max())) < 255:
+        reach = cv2.convertScaleAbs(reach, alpha=most / 255)
+    return np.asarray(reach, np.uint8)
 
 
 @cache
@@ -183,37 +220,6 @@ def draw_maps(landmarks: F32Array, size: int = CROP_SIZE) -> U8Array:
     _fill(lips, landmarks[list(INNER_LIPS), :2], 255)
     maps[..., 3], maps[..., 4] = eyes, lips
     return maps
-
-
-def draw_reaches(matte: U8Array, maps: U8Array) -> U8Array:
-    """(size, size, 2) uint8: where the refiner's gain and its residual may act.
-
-    The gain: where the patch is. The residual: there, on lids and lips with a soft margin.
-    Neither touches a face, or a part of one, that is left bare.
-
-    Args:
-        matte: (size, size) uint8, how much of the composite is the patch.
-        maps: (size, size, 5) uint8, see :func:`draw_maps`.
-    """
-    size = len(matte)
-    reaches = np.empty((size, size, REACH_CHANNELS), np.uint8)
-    reaches[..., 0] = cv2.convertScaleAbs(matte, alpha=_GAIN_SLOPE)
-    # A patch that is shown in part is mended in part.
-    if 0 < (most := int(matte.max())) < 255:
-        reaches[..., 0] = cv2.convertScaleAbs(reaches[..., 0], alpha=most / 255)
-    parts = np.asarray(np.maximum(maps[..., 3], maps[..., 4]) == 0, np.uint8)
-    away = cv2.distanceTransform(parts, cv2.DIST_L2, 3) * np.float32(255 / (_RESIDUAL_RIM * size))
-    near = 255 - np.minimum(away, 255).astype(np.uint8)
-    np.minimum(near, reaches[..., 0], out=reaches[..., 1])
-    return np.asarray(cv2.multiply(reaches, _window(size), scale=1 / 255), np.uint8)
-
-
-@cache
-def _window(size: int) -> U8Array:
-    edge = np.arange(size, dtype=np.float32)
-    ramp = np.clip(np.minimum(edge, size - 1 - edge) / _BORDER_PX, 0, 1)
-    window = np.round(255 * ramp[:, None] * ramp[None, :]).astype(np.uint8)
-    return np.ascontiguousarray(np.repeat(window[..., None], REACH_CHANNELS, axis=2))
 
 
 def _fill(canvas: U8Array, points: F32Array, value: int) -> None:

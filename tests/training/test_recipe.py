@@ -11,15 +11,15 @@ from mien.training.recipe import RefinerRecipe, read_recipe, recipe_from
 
 
 def test_a_recipe_survives_plain_values() -> None:
-    recipe = RefinerRecipe(steps=7, widths=(8, 16), depths=(1, 1), gain_level=0)
+    recipe = RefinerRecipe(steps=7, widths=(8, 16), depths=(1, 1))
     assert recipe_from(recipe.to_json()) == recipe
 
 
 def test_a_file_changes_what_it_names(tmp_path: Path) -> None:
     path = tmp_path / "r.toml"
-    path.write_text("steps = 5\nlearning_rate = 1\nwidths = [8, 8, 8, 8]\n")
+    path.write_text("steps = 5\nlearning_rate = 1\nwidths = [8, 8, 8]\n")
     recipe = read_recipe(path)
-    assert (recipe.steps, recipe.learning_rate, recipe.widths) == (5, 1.0, (8, 8, 8, 8))
+    assert (recipe.steps, recipe.learning_rate, recipe.widths) == (5, 1.0, (8, 8, 8))
     assert recipe.batch == RefinerRecipe().batch
 
 

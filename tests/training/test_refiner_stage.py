@@ -17,10 +17,10 @@ import onnxruntime as ort  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
 
 from mien.errors import ModelError  # noqa: E402
-from mien.networks.refiner import INPUT_CHANNELS, Refiner, RefinerConfig  # noqa: E402
+from mien.networks.refiner import Refiner  # noqa: E402
 from mien.networks.refiner_onnx import export_refiner  # noqa: E402
 from mien.perception.pose import estimate_pose  # noqa: E402
-from mien.refiner_view import crop_landmarks  # noqa: E402
+from mien.refiner_view import INPUT_CHANNELS, VIEW_SIZE, crop_landmarks  # noqa: E402
 from mien.refining import RefinerStage  # noqa: E402
 from mien.types import F32Array, FaceTrack, Patch, U8Array  # noqa: E402
 
@@ -34,12 +34,10 @@ def _export(network: Refiner, folder: Path) -> Path:
     return folder / "r.onnx"
 
 
-def _shading(gain: float, residual: float | None = None) -> Refiner:
-    """A refiner that always says the log gain ``0.7 tanh(gain)``, and ``0.5 tanh(residual)``."""
-    network = Refiner(RefinerConfig(mend=residual is not None))
+def _shading(gain: float) -> Refiner:
+    """A refiner that always says the log gain ``0.7 tanh(gain)``."""
+    network = Refiner()
     torch.nn.init.constant_(cast(Any, network.gain.bias), gain)
-    if residual is not None:
-        torch.nn.init.constant_(cast(Any, network.residual.bias), residual)
     return network
 
 
@@ -67,25 +65,22 @@ def _refined(stage: RefinerStage, frame: U8Array, track: FaceTrack, patch: Patch
     return out
 
 
-@pytest.mark.parametrize("mend", [False, True])
-def test_the_exported_file_gives_what_the_network_gives(mend: bool, tmp_path: Path) -> None:
+def test_the_exported_file_gives_what_the_network_gives(tmp_path: Path) -> None:
     torch.manual_seed(5)
-    network = Refiner(RefinerConfig(mend=mend))
+    network = Refiner()
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.copy_((torch.randn_like(parameter) * 0.05).half())
     model = _export(network, tmp_path)
     assert model.stat().st_size < 3_000_000
-    inputs = torch.rand(1, INPUT_CHANNELS, network.config.size, network.config.size)
+    inputs = torch.rand(1, INPUT_CHANNELS, VIEW_SIZE, VIEW_SIZE)
     session = ort.InferenceSession(str(model), providers=["CPUExecutionProvider"])
-    got = session.run(None, {"inputs": inputs.numpy()})
+    (got,) = session.run(None, {"inputs": inputs.numpy()})
     with torch.no_grad():
-        wanted = [said.numpy() for said in network(inputs) if said is not None]
-    assert len(got) == len(wanted) == 1 + mend
-    for one, other in zip(got, wanted, strict=True):
-        assert np.ptp(other) > 0.01
-        # Sums in another order: FP32 over some thousand terms.
-        np.testing.assert_allclose(one, other, atol=2e-5)
+        wanted = network(inputs).numpy()
+    assert np.ptp(wanted) > 0.01
+    # Sums in another order: FP32 over some thousand terms.
+    np.testing.assert_allclose(got, wanted, atol=2e-5)
 
 
 def test_an_untrained_refiner_leaves_the_frame_alone(tmp_path: Path) -> None:
@@ -109,7 +104,7 @@ def test_the_gain_reaches_as_far_as_the_patch(tmp_path: Path) -> None:
 
 
 def test_a_bare_face_stays_as_it_is_and_half_a_persona_is_mended_by_half(tmp_path: Path) -> None:
-    stage = RefinerStage(_export(_shading(0.4, residual=0.3), tmp_path))
+    stage = RefinerStage(_export(_shading(0.4), tmp_path))
     frame, track, patch = _scene()
     frame[:] = 100
     full, half, bare = (
@@ -131,19 +126,8 @@ def test_detail_is_lit_and_not_smoothed(tmp_path: Path) -> None:
     assert out.std() >= frame[150:250, 150:250].std()
 
 
-def test_the_residual_reaches_lids_and_lips_only(tmp_path: Path) -> None:
-    stage = RefinerStage(_export(_shading(0.0, residual=0.3), tmp_path))
-    frame, track, patch = _scene()
-    apart = _refined(stage, frame, track, patch).astype(int) - frame
-    eye = track.landmarks[[33, 133], :2].mean(axis=0).round().astype(int)
-    cheek = track.landmarks[50, :2].round().astype(int)
-    # 2 code values: rounding, and a crop of half the frame's resolution.
-    np.testing.assert_allclose(apart[eye[1], eye[0]], 0.5 * np.tanh(0.3) * 255, atol=2)
-    assert not apart[cheek[1], cheek[0]].any()
-
-
 def test_strength_nought_changes_nothing(tmp_path: Path) -> None:
-    model = _export(_shading(1.0, residual=1.0), tmp_path)
+    model = _export(_shading(1.0), tmp_path)
     frame, track, patch = _scene()
     out = _refined(RefinerStage(model, strength=0.0), frame, track, patch)
     np.testing.assert_array_equal(out, frame)

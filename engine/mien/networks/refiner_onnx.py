@@ -15,13 +15,11 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from mien.errors import MissingError, ModelError
-from mien.refiner_view import CROP_SIZE, MAP_CHANNELS, REACH_CHANNELS
+from mien.refiner_view import INPUT_CHANNELS, VIEW_SIZE
 
-INPUT, GAIN, RESIDUAL = "inputs", "gain", "residual"
-_INPUT_CHANNELS = 3 + 3 + 1 + MAP_CHANNELS + REACH_CHANNELS
-# As in mien.networks.refiner; a test holds both to the same pictures.
-_FOLD, _LEAK, _VEIL_PX = 2, 0.1, 8
-_GAIN_REACH, _RESIDUAL_REACH = 0.7, 0.5
+INPUT, OUTPUT = "inputs", "gain"
+# As in mien.networks.refiner; a test holds both to the same numbers.
+_FOLD, _LEAK, _VEIL_PX, _GAIN_LEVEL, _REACH = 2, 0.1, 4, 1, 0.7
 
 Array = npt.NDArray[np.generic]
 
@@ -62,16 +60,6 @@ class _Graph:
             pads=[pad] * 4, strides=[stride] * 2, kernel_shape=list(weight.shape[2:]),
         )  # fmt: skip
 
-    def doubled(self, x: str) -> str:
-        twice = self.constant(np.array([1, 1, 2, 2], np.float32))
-        return self.add(
-            "Resize", x, "", twice, mode="nearest",
-            coordinate_transformation_mode="asymmetric", nearest_mode="floor",
-        )  # fmt: skip
-
-    def pooled(self, x: str, side: int) -> str:
-        return self.add("AveragePool", x, kernel_shape=[side] * 2, strides=[side] * 2)
-
     def leaky(self, x: str) -> str:
         return self.add("LeakyRelu", x, alpha=_LEAK)
 
@@ -81,9 +69,8 @@ def export_refiner(weights_path: Path, onnx_path: Path) -> None:
 
     Args:
         weights_path: safetensors that :mod:`mien.training` wrote.
-        onnx_path: where to; takes ``inputs`` (1, 14, S, S) float32 0..1 and gives ``gain``
-            (1, 3, C, C) and, where there is one, ``residual`` (1, 3, S, S), both float32:
-            see :class:`mien.networks.refiner.Mending`. S is 192 with a residual, else 96.
+        onnx_path: where to; takes ``inputs`` (1, 13, 48, 48) float32 0..1 and gives ``gain``
+            (1, 3, 12, 12) float32, see :class:`mien.networks.refiner.Refiner`.
 
     Raises:
         ModelError: the weights are not those of a refiner.
@@ -92,19 +79,16 @@ def export_refiner(weights_path: Path, onnx_path: Path) -> None:
     graph = _Graph()
     try:
         weights = load_file(weights_path)
-        mends, gain_level = _build(graph, weights)
+        _build(graph, weights)
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise ModelError(
             f"{weights_path} does not hold a refiner: {error}", "train one, see docs/training.md"
         ) from error
     helper, float_type = graph._onnx.helper, graph._onnx.TensorProto.FLOAT
-    size = CROP_SIZE if mends else CROP_SIZE // 2
-    cells = CROP_SIZE // 4 >> gain_level
-    inputs = helper.make_tensor_value_info(INPUT, float_type, [1, _INPUT_CHANNELS, size, size])
-    outputs = [helper.make_tensor_value_info(GAIN, float_type, [1, 3, cells, cells])]
-    if mends:
-        outputs.append(helper.make_tensor_value_info(RESIDUAL, float_type, [1, 3, size, size]))
-    made = helper.make_graph(graph.nodes, "refiner", [inputs], outputs, graph.constants)
+    size, cells = VIEW_SIZE, VIEW_SIZE // 4
+    inputs = helper.make_tensor_value_info(INPUT, float_type, [1, INPUT_CHANNELS, size, size])
+    outputs = helper.make_tensor_value_info(OUTPUT, float_type, [1, 3, cells, cells])
+    made = helper.make_graph(graph.nodes, "refiner", [inputs], [outputs], graph.constants)
     model = helper.make_model(
         made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8, producer_name="mien"
     )
@@ -112,9 +96,7 @@ def export_refiner(weights_path: Path, onnx_path: Path) -> None:
     onnx_path.write_bytes(model.SerializeToString())
 
 
-def _build(graph: _Graph, weights: Mapping[str, Array]) -> tuple[bool, int]:
-    """Adds the network; says whether it has a residual, and the level of its gain."""
-
+def _build(graph: _Graph, weights: Mapping[str, Array]) -> None:
     def pair(name: str) -> tuple[Array, Array]:
         return weights[f"{name}.weight"], weights[f"{name}.bias"]
 
@@ -122,23 +104,12 @@ def _build(graph: _Graph, weights: Mapping[str, Array]) -> tuple[bool, int]:
         inner = graph.leaky(graph.conv(x, *pair(f"{name}.first")))
         return graph.leaky(graph.add("Add", x, graph.conv(inner, *pair(f"{name}.second"))))
 
-    def folded(x: str, name: str) -> str:
-        weight, bias = pair(name)
-        centred = graph.add("Sub", graph.add("Mul", x, two), one)
-        flat = graph.add("SpaceToDepth", centred, blocksize=_FOLD)
-        return graph.conv(flat, _refolded(weight), bias)
-
-    def reached(x: str, share: float, name: str) -> None:
-        most = graph.constant(np.array(share, np.float32))
-        graph.add("Mul", graph.add("Tanh", x), most, output=name)
-
-    two, one = (graph.constant(np.array(v, np.float32)) for v in (2.0, 1.0))
-    mends = "residual.weight" in weights
-    x = graph.leaky(folded(_veil(graph, mends), "stem"))
+    two, one, reach = (graph.constant(np.array(v, np.float32)) for v in (2.0, 1.0, _REACH))
+    centred = graph.add("Sub", graph.add("Mul", _veil(graph), two), one)
+    folded = graph.add("SpaceToDepth", centred, blocksize=_FOLD)
+    stem, bias = pair("stem")
+    x = graph.leaky(graph.conv(folded, _refolded(stem), bias))
     levels = 1 + sum(name.startswith("down.") and name.endswith(".bias") for name in weights)
-    # Every level is wider than the one before.
-    widths = [weights[f"inward.{level}.0.first.bias"].shape[0] for level in range(levels)]
-    gain_level = widths.index(weights["gain.weight"].shape[1])
     skips: list[str] = []
     for level in range(levels):
         if level:
@@ -149,40 +120,30 @@ def _build(graph: _Graph, weights: Mapping[str, Array]) -> tuple[bool, int]:
             x = block(x, f"inward.{level}.{depth}")
             depth += 1
     told = graph.conv(graph.add("GlobalAveragePool", x), *pair("whole"))
-    x = raw = graph.leaky(graph.add("Add", x, told))
-    for level in reversed(range(0 if mends else gain_level, levels - 1)):
-        x = graph.doubled(graph.conv(x, *pair(f"up.{level}")))
-        x = block(graph.add("Add", x, skips[level]), f"outward.{level}")
-        if level == gain_level:
-            raw = x
-    reached(graph.conv(raw, *pair("gain")), _GAIN_REACH, GAIN)
-    if mends:
-        looked = graph.add("Concat", "drawn", "parts", axis=1)
-        fine = graph.add(
-            "Add", folded(looked, "fine_stem"), graph.doubled(graph.conv(x, *pair("fine_up")))
-        )
-        fine = block(block(graph.leaky(fine), "fine.0"), "fine.1")
-        flat = graph.conv(fine, *pair("residual"))
-        reached(
-            graph.add("DepthToSpace", flat, blocksize=_FOLD, mode="CRD"), _RESIDUAL_REACH, RESIDUAL
-        )
-    return mends, gain_level
+    x = graph.leaky(graph.add("Add", x, told))
+    doubled = graph.constant(np.array([1, 1, 2, 2], np.float32))
+    for index in reversed(range(levels - 1 - _GAIN_LEVEL)):
+        x = graph.add(
+            "Resize", graph.conv(x, *pair(f"up.{index}")), "", doubled, mode="nearest",
+            coordinate_transformation_mode="asymmetric", nearest_mode="floor",
+        )  # fmt: skip
+        x = block(graph.add("Add", x, skips[index + _GAIN_LEVEL]), f"outward.{index}")
+    raw = graph.add("Tanh", graph.conv(x, *pair("gain")))
+    graph.add("Mul", raw, reach, output=OUTPUT)
 
 
-def _veil(graph: _Graph, mends: bool) -> str:
-    """The trunk's inputs, with the performer's pixels in coarse patches."""
+def _veil(graph: _Graph) -> str:
+    """The inputs with the performer's pixels in coarse patches."""
     node = graph._onnx.helper.make_node
-    sizes = [3, 3, 1 + MAP_CHANNELS - 2, 2, REACH_CHANNELS]
-    names = ["drawn", "performer", "surface", "parts", "reaches"]
-    split = graph.constant(np.array(sizes, np.int64))
-    graph.nodes.append(node("Split", [INPUT, split], names, axis=1))
-    pictures = [graph.pooled(name, 2) if mends else name for name in names]
+    parts = graph.constant(np.array([3, 3, INPUT_CHANNELS - 6], np.int64))
+    graph.nodes.append(node("Split", [INPUT, parts], ["drawn", "performer", "maps"], axis=1))
+    tiles = [_VEIL_PX, _VEIL_PX]
+    coarse = graph.add("AveragePool", "performer", kernel_shape=tiles, strides=tiles)
     larger = graph.constant(np.array([1, 1, _VEIL_PX, _VEIL_PX], np.float32))
-    pictures[1] = graph.add(
-        "Resize", graph.pooled(pictures[1], _VEIL_PX), "", larger, mode="linear",
-        coordinate_transformation_mode="half_pixel",
-    )  # fmt: skip
-    return graph.add("Concat", *pictures, axis=1)
+    light = graph.add(
+        "Resize", coarse, "", larger, mode="linear", coordinate_transformation_mode="half_pixel"
+    )
+    return graph.add("Concat", "drawn", light, "maps", axis=1)
 
 
 def _refolded(weight: Array) -> Array:

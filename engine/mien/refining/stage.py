@@ -12,19 +12,17 @@ import onnxruntime as ort
 from mien.errors import ModelError
 from mien.refiner_view import (
     CROP_SIZE,
-    MAP_CHANNELS,
-    REACH_CHANNELS,
+    INPUT_CHANNELS,
+    VIEW_SIZE,
     crop_from_frame,
     crop_landmarks,
     cut_crop,
-    draw_maps,
-    draw_reaches,
     frame_from_crop,
-    half_landmarks,
+    gain_reach,
+    stack_view,
 )
 from mien.types import F32Array, FaceTrack, Patch, U8Array
 
-_CHANNELS = 3 + 3 + 1 + MAP_CHANNELS + REACH_CHANNELS
 # Share of the newest gain; the rest damps flicker from landmark noise.
 _NEWEST_GAIN = 0.5
 _MOST_FACES = 16
@@ -74,19 +72,17 @@ class RefinerStage:
         except Exception as error:
             raise ModelError(f"{called} cannot be run: {error}", "export it anew") from error
         node = self._session.get_inputs()[0]
-        side = node.shape[-1]
-        if node.shape != [1, _CHANNELS, side, side] or side not in (CROP_SIZE, CROP_SIZE // 2):
+        if node.shape != [1, INPUT_CHANNELS, VIEW_SIZE, VIEW_SIZE]:
             raise ModelError(f"{called} takes {node.shape}", "it is not a refiner of this version")
         self._name = node.name
         self._strength = np.float32(strength)
-        self._side = side
-        self._inputs = np.empty((1, _CHANNELS, side, side), np.float32)
+        self._inputs = np.empty((1, INPUT_CHANNELS, VIEW_SIZE, VIEW_SIZE), np.float32)
         self._gains: dict[int, F32Array] = {}
 
     def look(self, frame_bgr: U8Array, track: FaceTrack) -> PerformerView:
         """Keeps what the performer looks like; call before the swapper paints."""
         transform = crop_from_frame(track.landmarks)
-        return PerformerView(transform=transform, crop=self._sized(cut_crop(frame_bgr, transform)))
+        return PerformerView(transform=transform, crop=cut_crop(frame_bgr, transform))
 
     def refine(
         self, frame_bgr: U8Array, patch: Patch, track: FaceTrack, view: PerformerView
@@ -117,14 +113,19 @@ class RefinerStage:
         self, frame_bgr: U8Array, patch: Patch, track: FaceTrack, view: PerformerView
     ) -> U8Array:
         """(S, S, 3) uint8: what to add to the crop of the frame, and 128."""
-        composite, reaches = self._fill(frame_bgr, patch, track, view)
-        outputs = self._session.run(None, {self._name: self._inputs})
-        newest = outputs[0][0].transpose(1, 2, 0)
-        log_gain = _enlarged(self._smoothed(track, newest), cv2.INTER_CUBIC)
-        log_gain *= reaches[..., :1] * np.float32(1 / 255)
+        transform = view.transform
+        composite = cut_crop(frame_bgr, transform)
+        matte = _cut_matte(patch, transform)
+        stacked = stack_view(
+            composite, view.crop, matte, crop_landmarks(track.landmarks, transform)
+        )
+        np.multiply(stacked.transpose(2, 0, 1), np.float32(1 / 255), out=self._inputs[0])
+        (newest,) = self._session.run(None, {self._name: self._inputs})
+        coarse = self._smoothed(track, newest[0].transpose(1, 2, 0))
+        size = (CROP_SIZE, CROP_SIZE)
+        log_gain = np.asarray(cv2.resize(coarse, size, interpolation=cv2.INTER_CUBIC), np.float32)
+        log_gain *= gain_reach(matte)[..., None] * np.float32(1 / 255)
         change: F32Array = composite * (np.exp(log_gain) - np.float32(1))
-        if len(outputs) > 1:
-            change += outputs[1][0].transpose(1, 2, 0) * reaches[..., 1:]
         change = change * self._strength + np.float32(_NOUGHT)
         return np.clip(np.rint(change), 0, 255).astype(np.uint8)
 
@@ -138,42 +139,19 @@ class RefinerStage:
         self._gains[track.track_id] = gain
         return gain
 
-    def _fill(
-        self, frame_bgr: U8Array, patch: Patch, track: FaceTrack, view: PerformerView
-    ) -> tuple[U8Array, F32Array]:
-        """Sets the network's inputs; the crop of the composite and the reaches in it, 0..255."""
-        transform = view.transform
-        shifted = transform.copy()
-        shifted[:, 2] += transform[:, :2] @ np.array([patch.left, patch.top], np.float32)
-        # A ring of nothing, so that the crop's border repeats 0 and not the matte's edge; as
-        # wide as what is averaged into one pixel of the crop.
-        ring = int(2 / max(float(np.hypot(*transform[:, 0])), 0.01)) + 2
-        ringed = cv2.copyMakeBorder(
-            patch.matte, ring, ring, ring, ring, cv2.BORDER_CONSTANT, value=(0,)
-        )
-        shifted[:, 2] -= transform[:, :2].sum(axis=1) * np.float32(ring)
-        composite = cut_crop(frame_bgr, transform)
-        matte = self._sized(cut_crop(np.asarray(ringed, np.uint8), shifted))
-        landmarks = crop_landmarks(track.landmarks, transform)
-        if self._side < CROP_SIZE:
-            landmarks = half_landmarks(landmarks)
-        maps = draw_maps(landmarks, self._side)
-        reaches = draw_reaches(matte, maps)
-        planes = np.dstack([self._sized(composite), view.crop, matte, maps, reaches])
-        np.multiply(planes.transpose(2, 0, 1), np.float32(1 / 255), out=self._inputs[0])
-        return composite, _enlarged(reaches)
 
-    def _sized(self, crop: U8Array) -> U8Array:
-        """A crop as the network sees it."""
-        if self._side == CROP_SIZE:
-            return crop
-        small = cv2.resize(crop, (self._side, self._side), interpolation=cv2.INTER_AREA)
-        return np.asarray(small, np.uint8)
-
-
-def _enlarged(plane: F32Array | U8Array, how: int = cv2.INTER_LINEAR) -> F32Array:
-    size = (CROP_SIZE, CROP_SIZE)
-    return np.asarray(cv2.resize(plane, size, interpolation=how), np.float32)
+def _cut_matte(patch: Patch, transform: F32Array) -> U8Array:
+    """(S, S) uint8: the crop of the patch's matte; nothing where there is no patch."""
+    shifted = transform.copy()
+    shifted[:, 2] += transform[:, :2] @ np.array([patch.left, patch.top], np.float32)
+    # A ring of nothing, so that the crop's border repeats 0 and not the matte's edge; as wide
+    # as what is averaged into one pixel of the crop.
+    ring = int(2 / max(float(np.hypot(*transform[:, 0])), 0.01)) + 2
+    ringed = cv2.copyMakeBorder(
+        patch.matte, ring, ring, ring, ring, cv2.BORDER_CONSTANT, value=(0,)
+    )
+    shifted[:, 2] -= transform[:, :2].sum(axis=1) * np.float32(ring)
+    return cut_crop(np.asarray(ringed, np.uint8), shifted)
 
 
 def _region(transform: F32Array, size: tuple[int, ...]) -> tuple[int, int, int, int]:

@@ -25,7 +25,7 @@ class RefinerRecipe:
         seed: of first weights and batches.
         tone_match: see :class:`mien.training.refiner_batches.Deck`.
         persona_tone: see the same.
-        gain_level, mend, widths, depths: see :class:`mien.networks.refiner.RefinerConfig`.
+        widths, depths: see :class:`mien.networks.refiner.RefinerConfig`.
         save_every, score_every, grid_every: steps.
         refresh_every: steps after which shards that were added meanwhile are taken in;
             0 for never.
@@ -43,10 +43,8 @@ class RefinerRecipe:
     seed: int = 8
     tone_match: float = 0.0
     persona_tone: float = 0.06
-    gain_level: int = 2
-    mend: bool = False
-    widths: tuple[int, ...] = (16, 32, 64, 96)
-    depths: tuple[int, ...] = (1, 1, 2, 2)
+    widths: tuple[int, ...] = (16, 48, 96)
+    depths: tuple[int, ...] = (1, 2, 2)
     save_every: int = 100
     score_every: int = 200
     grid_every: int = 400

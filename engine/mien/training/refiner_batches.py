@@ -7,17 +7,16 @@ run that was cut short goes on with the very batches that it would have seen.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from mien.errors import MediaError
 from mien.face_mesh import INNER_LIPS, LEFT_BROW, LEFT_EYE, OUTER_LIPS, RIGHT_BROW, RIGHT_EYE
-from mien.refiner_view import MAP_CHANNELS, REACH_CHANNELS, draw_maps, draw_reaches, half_landmarks
+from mien.refiner_view import INPUT_CHANNELS, VIEW_SIZE, shrunk, stack_view
 from mien.training.shards import Sample, read_shard
 from mien.types import F32Array, U8Array
 
@@ -27,7 +26,6 @@ _BACKGROUND_WEIGHT, _FACE_WEIGHT, _PART_WEIGHT = 0.3, 1.0, 3.0
 _PART_RADIUS = 0.045
 # Spread of the random changes of colour: log gain of a channel, log gamma.
 _GAIN_SPREAD, _GAMMA_SPREAD = 0.12, 0.2
-_INPUTS = 3 + 3 + 1 + MAP_CHANNELS + REACH_CHANNELS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +33,7 @@ class Batch:
     """What a step learns from; all float32.
 
     Attributes:
-        inputs: (N, 14, S, S), 0..1, see :mod:`mien.networks.refiner`.
+        inputs: (N, 13, S, S), 0..1, see :mod:`mien.networks.refiner`.
         truth: (N, 3, S, S), 0..1 BGR.
         weights: (N, 1, S, S), what an error costs.
         swapped: (N, 1, S, S), 0..1, where the true swap differs from the frame.
@@ -62,19 +60,17 @@ class Deck:
     Args:
         paths: the shards; their order counts.
         tone_match: 0..1, how far the truth takes the mean colour of the composite's face.
-        half: see the crops at half their size.
         persona_tone: spread of random log gains of the persona's skin in the composite
             alone, a channel and all channels: what a portrait in bad light does.
 
     Raises:
-        MediaError: a shard cannot be read, or crops differ in size.
+        MediaError: a shard cannot be read.
     """
 
     def __init__(
         self,
         paths: Sequence[Path],
         *,
-        half: bool = False,
         tone_match: float = 0.0,
         persona_tone: float = 0.0,
     ) -> None:
@@ -84,13 +80,7 @@ class Deck:
         self._weights: list[U8Array] = []
         for path in self.paths:
             for sample in read_shard(path):
-                stack, weights = _stack(_halved(sample) if half else sample, tone_match)
-                if self._stacks and stack.shape != self._stacks[0].shape:
-                    raise MediaError(
-                        f"{path} holds crops of {stack.shape[0]} px, "
-                        f"others of {self._stacks[0].shape[0]} px",
-                        "keep crops of one size in a folder",
-                    )
+                stack, weights = _stack(sample, tone_match)
                 self._stacks.append(stack)
                 self._weights.append(weights)
         if not self._stacks:
@@ -111,9 +101,9 @@ class Deck:
         planes = torch.from_numpy(stack).permute(0, 3, 1, 2).float().div_(255)
         weights = np.stack([self._weights[int(i)] for i in indices])
         return Batch(
-            inputs=planes[:, :_INPUTS].contiguous(memory_format=torch.channels_last),
-            truth=planes[:, _INPUTS : _INPUTS + 3].contiguous(),
-            swapped=planes[:, _INPUTS + 3 :].contiguous(),
+            inputs=planes[:, :INPUT_CHANNELS].contiguous(memory_format=torch.channels_last),
+            truth=planes[:, INPUT_CHANNELS : INPUT_CHANNELS + 3].contiguous(),
+            swapped=planes[:, INPUT_CHANNELS + 3 :].contiguous(),
             weights=torch.from_numpy(weights)[:, None].float().div_(255 / _most_weight()),
         )
 
@@ -122,41 +112,16 @@ def _most_weight() -> float:
     return _FACE_WEIGHT + _PART_WEIGHT
 
 
-def _halved(sample: Sample) -> Sample:
-    size = len(sample.matte) // 2
-
-    def half(picture: U8Array) -> U8Array:
-        return np.asarray(cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
-
-    return replace(
-        sample,
-        performer=half(sample.performer),
-        composite=half(sample.composite),
-        truth=half(sample.truth),
-        matte=half(sample.matte),
-        swapped=half(sample.swapped),
-        landmarks=half_landmarks(sample.landmarks),
-    )
-
-
 def _stack(sample: Sample, tone_match: float) -> tuple[U8Array, U8Array]:
-    """(S, S, 18) uint8: inputs, truth, swapped; and (S, S) uint8 weights."""
-    maps = draw_maps(sample.landmarks, len(sample.matte))
+    """(S, S, 17) uint8: inputs, truth, swapped; and (S, S) uint8 weights."""
     truth = _matched(sample, tone_match) if tone_match > 0 else sample.truth
-    stack = np.dstack(
-        [
-            sample.composite,
-            sample.performer,
-            sample.matte,
-            maps,
-            draw_reaches(sample.matte, maps),
-            truth,
-            sample.swapped,
-        ]
-    )
-    face = np.maximum(sample.swapped, sample.matte).astype(np.float32) / 255
+    view = stack_view(sample.composite, sample.performer, sample.matte, sample.landmarks)
+    swapped = shrunk(sample.swapped)
+    stack = np.dstack([view, shrunk(truth), swapped])
+    face = np.maximum(swapped, shrunk(sample.matte)).astype(np.float32) / 255
     weights = _BACKGROUND_WEIGHT + (_FACE_WEIGHT - _BACKGROUND_WEIGHT) * face
-    weights += _PART_WEIGHT * _near_parts(sample.landmarks, len(sample.matte))
+    near = _near_parts(sample.landmarks * np.float32(VIEW_SIZE / len(sample.matte)), VIEW_SIZE)
+    weights += _PART_WEIGHT * near
     return stack, np.round(weights * (255 / _most_weight())).astype(np.uint8)
 
 
@@ -175,10 +140,10 @@ def _matched(sample: Sample, share: float) -> U8Array:
 def _near_parts(landmarks: F32Array, size: int) -> F32Array:
     """(S, S) float32, 1 near lids, brows and lips, falling off smoothly."""
     points = landmarks[np.concatenate([np.array(part) for part in _HARD_PARTS]), :2]
-    rows, columns = np.mgrid[0:size:4, 0:size:4].astype(np.float32)
+    rows, columns = np.mgrid[0:size, 0:size].astype(np.float32)
     away = (columns[..., None] - points[:, 0]) ** 2 + (rows[..., None] - points[:, 1]) ** 2
-    near = np.exp(-away.min(axis=2) / (2 * (_PART_RADIUS * size / 2) ** 2))
-    return np.repeat(np.repeat(near, 4, axis=0), 4, axis=1)[:size, :size].astype(np.float32)
+    near: F32Array = np.exp(-away.min(axis=2) / (2 * (_PART_RADIUS * size / 2) ** 2))
+    return near.astype(np.float32)
 
 
 def _vary(batch: Batch, random: np.random.Generator, persona_tone: float) -> Batch:

@@ -38,7 +38,7 @@ _CURVE_COLUMNS = (
     "held_unswapped", "held_mesh", "held_refined", "relative_mesh", "relative_refined",
     "toneless_unswapped", "toneless_mesh", "toneless_refined",
 )  # fmt: skip
-_FORMAT = 2
+_FORMAT = 3
 _HELD_BATCH = 16
 _GRID_ROWS = 6
 
@@ -96,13 +96,11 @@ class RefinerTrainer:
         state = self._read_checkpoint()
         names = state["shards"] if state else [path.name for path in find_shards(shards)]
         self._deck = self._open_deck(_existing(shards, names))
-        self._held = Deck(find_shards(held), half=not recipe.mend) if held else None
+        self._held = Deck(find_shards(held)) if held else None
         torch.manual_seed(recipe.seed)
         config = RefinerConfig(
             widths=recipe.widths,
             depths=recipe.depths,
-            gain_level=recipe.gain_level,
-            mend=recipe.mend,
         )
         self.network = self._place(Refiner(config))
         self.average = self._place(Refiner(config)).requires_grad_(False)
@@ -211,7 +209,6 @@ class RefinerTrainer:
         recipe = self.recipe
         return Deck(
             paths,
-            half=not recipe.mend,
             tone_match=recipe.tone_match,
             persona_tone=recipe.persona_tone,
         )
@@ -229,8 +226,8 @@ class RefinerTrainer:
         for group in self._optimiser.param_groups:
             group["lr"] = rate
         with self._autocast():
-            mending = self.network(batch.inputs)
-        picture = compose(batch.inputs, mending)
+            log_gain = self.network(batch.inputs)
+        picture = compose(batch.inputs, log_gain)
         loss = refiner_loss(picture, batch.truth, batch.weights)
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -249,8 +246,8 @@ class RefinerTrainer:
 
     def _refine(self, batch: Batch) -> torch.Tensor:
         with torch.no_grad(), self._autocast():
-            mending = self.average(batch.inputs)
-        return compose(batch.inputs, mending)
+            log_gain = self.average(batch.inputs)
+        return compose(batch.inputs, log_gain)
 
     def _add_row(self, scores: dict[str, float]) -> None:
         row: dict[str, Any] = {
@@ -319,8 +316,6 @@ class RefinerTrainer:
             "depths",
             "tone_match",
             "persona_tone",
-            "gain_level",
-            "mend",
         ):
             mine, theirs = getattr(self.recipe, name), getattr(before, name)
             if mine != theirs:
