@@ -25,6 +25,8 @@ class Blend:
         amount: 0..1, 0 is all base.
         how: ``morph`` mixes everywhere, ``wipe`` lets the top come in from one side.
         side: where a wipe's front moves to, as seen in the picture of a frontal face.
+        skin: 0..1, amount for colours and detail where ``amount`` is only the shape's; None
+            where they go together. A swapper with layers takes the coarse ones for shape.
     """
 
     base: Face
@@ -32,6 +34,12 @@ class Blend:
     amount: float
     how: Blending = "morph"
     side: Side = "right"
+    skin: float | None = None
+
+    @property
+    def skin_amount(self) -> float:
+        """0..1, how much of the top's colours and detail shows."""
+        return self.amount if self.skin is None else self.skin
 
 
 Face: TypeAlias = str | Blend | None
@@ -46,12 +54,14 @@ class Look:
         face: who is shown.
         likeness: 0..1, how much of the persona's shape shows, of what the swapper is set to.
         iris: 0..1, iris colour from the performer's to the persona's.
+        lips: 0..1, the lips' look likewise; between them the mouth is the performer's.
         slate: show the card in place of the whole picture.
     """
 
     face: Face
     likeness: float = 1.0
     iris: float = 1.0
+    lips: float = 1.0
     slate: bool = False
 
     @property
@@ -92,7 +102,7 @@ def opacity(face: Face) -> float:
     if isinstance(face, Blend):
         top = 0.0 if face.top is None else 1.0
         base = opacity(face.base)
-        return base + (top - base) * face.amount
+        return base + (top - base) * face.skin_amount
     return 0.0 if face is None else 1.0
 
 

@@ -62,6 +62,13 @@ class Mixing(Protocol):
     def with_dials(self, state: object, *, likeness: float, iris: float) -> object: ...
 
 
+@runtime_checkable
+class LipChoosing(Protocol):
+    """A swapper that can leave the performer's own lips."""
+
+    def with_lips(self, state: object, lips: float) -> object: ...
+
+
 class NotReadyError(Exception):
     """A look asks for a persona that is not prepared; the text is its name."""
 
@@ -120,7 +127,9 @@ class Wings:
         if state is None:
             raise ValueError("a bare face is not drawn")
         if (look.likeness < 1.0 or look.iris < 1.0) and isinstance(self._swapper, Mixing):
-            return self._swapper.with_dials(state, likeness=look.likeness, iris=look.iris)
+            state = self._swapper.with_dials(state, likeness=look.likeness, iris=look.iris)
+        if look.lips < 1.0 and isinstance(self._swapper, LipChoosing):
+            state = self._swapper.with_lips(state, look.lips)
         return state
 
     def close(self) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from mien.compositing import Compositor
 from mien.config import PipelineConfig
+from mien.face_mesh import OUTER_LIPS
 from mien.look import Blend
 from mien.perception import FaceDescriptor, FaceTracker
 from mien.perception.descriptor import distance
@@ -202,3 +203,59 @@ def test_dials_scale_what_the_costume_has(stage: Stage) -> None:
     assert (less.likeness, less.iris) == (0.5, 0.0)
     neutral: F32Array = stage.shown(stage.swapper.with_dials(less, likeness=0.0, iris=0.0))
     assert not np.array_equal(neutral, stage.shown(stage.costume("ada")))
+
+
+def test_shape_may_go_before_skin(stage: Stage) -> None:
+    one, two = stage.costume("ada"), stage.costume("tunde")
+    half = stage.mixed(one, two, Blend(base="a", top="b", amount=1.0, skin=0.0))
+    assert np.array_equal(half.shape, two.shape)
+    assert np.array_equal(half.skin_bgr, one.skin_bgr)
+    begin, shown, end = stage.shown(one), stage.shown(half), stage.shown(two)
+    left, top, right, bottom = (int(edge) for edge in stage.track.box)
+    cheeks = np.s_[(top + bottom) // 2 : bottom, left:right]
+    to_begin = np.abs(shown[cheeks].mean(axis=(0, 1)) - begin[cheeks].mean(axis=(0, 1))).sum()
+    to_end = np.abs(shown[cheeks].mean(axis=(0, 1)) - end[cheeks].mean(axis=(0, 1))).sum()
+    assert to_begin < 0.2 * to_end, "the skin has not changed yet"
+    assert differing(begin, shown, by=20) > 200, "and the shape has"
+    same = Blend(base="a", top="b", amount=0.3, skin=0.3)
+    plain = stage.shown(stage.mixed(one, two, morph(0.3)))
+    assert np.array_equal(stage.shown(stage.mixed(one, two, same)), plain)
+
+
+def lips_of(track: FaceTrack, shape: tuple[int, ...], margin: float) -> np.typing.NDArray[np.bool_]:
+    """The box of the lips, grown by a share of the face's width."""
+    xy = track.landmarks[list(OUTER_LIPS), :2]
+    grow = margin * (track.box[2] - track.box[0])
+    (left, top), (right, bottom) = xy.min(axis=0) - grow, xy.max(axis=0) + grow
+    inside = np.zeros(shape[:2], bool)
+    inside[int(top) : int(bottom), int(left) : int(right)] = True
+    return inside
+
+
+def test_the_performers_lips_in_the_personas_face(stage: Stage) -> None:
+    worn = stage.costume("tunde")
+    theirs = stage.shown(worn)
+    own = stage.shown(stage.swapper.with_lips(worn, 0.0))
+    changed = np.abs(own.astype(int) - theirs).max(axis=-1) > 1
+    assert not changed[~lips_of(stage.track, own.shape, 0.12)].any()
+    lips = lips_of(stage.track, own.shape, -0.01)
+
+    def away(bgr: U8Array) -> float:
+        return float(np.abs(bgr[lips].mean(axis=0) - stage.picture[lips].mean(axis=0)).sum())
+
+    assert away(own) < 0.5 * away(theirs)
+    steps = [stage.shown(stage.swapper.with_lips(worn, share)) for share in (1.0, 0.75, 0.5, 0.25)]
+    ways = [away(bgr) for bgr in [*steps, own]]
+    assert all(later < earlier for earlier, later in pairwise(ways))
+    assert np.array_equal(stage.shown(worn), theirs), "the persona itself keeps its lips"
+
+
+def test_lips_are_chosen_in_a_mixture_too(stage: Stage) -> None:
+    one, two = stage.costume("ada"), stage.costume("tunde")
+    mixed = stage.mixed(one, two, morph(0.5))
+    whole = stage.shown(mixed)
+    opened = stage.shown(stage.swapper.with_lips(mixed, 0.0))
+    assert differing(whole, opened, by=3) > 100
+    assert np.array_equal(stage.shown(mixed), whole)
+    with pytest.raises(TypeError, match="lips of its own"):
+        stage.swapper.with_lips(None, 0.0)

@@ -348,3 +348,74 @@ def test_a_thing_no_cue_wants_is_none_of_the_shows() -> None:
     assert player.trigger("midi", "note 1")
     assert not player.trigger("midi", "note 2")
     assert not player.fire("nobody")
+
+
+def test_a_morph_in_layers_changes_shape_first_and_skin_later() -> None:
+    layers = "layers = { shape = [0.0, 0.6], skin = [0.4, 1.0] }\n"
+    text = cue("one", at="1s", duration="1s", curve="linear") + layers
+    looks = run(ShowPlayer(show_of(text)), 0, 2.1)
+    assert [looks[frame].face for frame in (30, 60)] == ["ada", "kai"]
+    for frame in range(31, 60):
+        face = looks[frame].face
+        assert isinstance(face, Blend)
+        time = (frame - 30) / 30
+        assert face.amount == pytest.approx(min(time / 0.6, 1.0), abs=1e-9)
+        assert face.skin_amount == pytest.approx(max((time - 0.4) / 0.6, 0.0), abs=1e-9)
+
+
+def test_lips_and_irises_go_the_way_of_the_skin() -> None:
+    text = cue("one", at="1s", duration="1s", curve="linear", mouth="performer", eyes="performer")
+    looks = run(ShowPlayer(show_of(text)), 0, 3)
+    assert (looks[0].lips, looks[0].iris) == (1.0, 1.0)
+    assert looks[45].lips == pytest.approx(0.5)
+    assert (looks[-1].lips, looks[-1].iris) == (0.0, 0.0)
+
+
+def test_an_onset_takes_the_next_cue_as_go_would() -> None:
+    player = ShowPlayer(
+        show_of(
+            cue("one", onset="next", transition="cut"),
+            cue("two", onset="next", to="mei", transition="cut"),
+            cue("pad", midi="note 1", transition="cut"),
+        )
+    )
+    player.advance(0.0)
+    worn = []
+    for _ in range(3):
+        player.onset()
+        player.advance(player.state().show_s + FRAME_S)
+        worn.append(player.state().wears[EVERYONE])
+    assert worn == ["kai", "mei", "mei"], "the pad waits for itself"
+    assert player.state().next == "pad"
+
+
+def test_an_onset_before_its_time_does_not_count_and_one_after_counts_once() -> None:
+    player = ShowPlayer(
+        show_of(cue("one", onset="from 2s", transition="cut"), cue("off", key="k", to="ada"))
+    )
+    events = heard(player)
+    for now_s in (0.0, 0.5, 1.9, 2.1, 2.5, 3.0):
+        player.onset(now_s)
+        player.advance(now_s)
+    assert [(event.cue, event.time_s, event.why) for event in events if event.kind == "fired"] == [
+        ("one", 2.1, "onset")
+    ]
+
+
+def test_a_rewound_clock_arms_onsets_that_lie_ahead_again() -> None:
+    player = ShowPlayer(show_of(cue("one", onset="from 5s", transition="cut")))
+    events = heard(player)
+    for now_s, show_s in ((0.0, 0.0), (1.0, 6.0), (2.0, 2.0), (3.0, 5.5)):
+        player.advance(now_s, show_s)
+        player.onset(now_s + 0.1)
+        player.advance(now_s + 0.2, show_s + 0.2)
+    assert names(events) == ["one", "one"]
+
+
+def test_a_flood_of_onsets_is_bounded() -> None:
+    player = ShowPlayer(show_of(cue("one", onset="any", transition="cut")))
+    events = heard(player)
+    for _ in range(10_000):
+        player.onset()
+    player.advance(0.0)
+    assert len(events) <= 2 * 64

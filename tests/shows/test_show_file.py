@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from mien.errors import MienError, PersonaError, ShowError
 from mien.shows import load_show, parse_show, read_show
 from mien.shows.curves import Bezier
-from mien.shows.show import Span, Trigger
+from mien.shows.show import Ports, Sound, Span, Trigger
+from mien.shows.timecode import Timecode
 from tests.shows.shows import HEAD, cue, show_of
 
 LINE = HEAD.count("\n") + 1
@@ -94,6 +95,15 @@ BAD = [
     (cue("x", curve=[0, 1]), LINE + 3, "curve", "linear, ease, spring"),
     (cue("x", likeness=1.5), LINE + 3, "likeness", "0.0 to 1.0"),
     (cue("x", eyes="both"), LINE + 3, "eyes", "persona, performer"),
+    (cue("x", mouth="teeth"), LINE + 3, "mouth", "persona, performer"),
+    (cue("x", timecode="1:2:3"), LINE + 3, "timecode", "01:00:10:12"),
+    (cue("x", timecode="00:01:00;00"), LINE + 3, "timecode", ";02"),
+    (cue("x", onset="loud"), LINE + 3, "onset", "from bar 9"),
+    (cue("x", onset=3), LINE + 3, "onset", "in quotes"),
+    (cue("x", layers="both"), LINE + 3, "layers", "shape = [0.0, 0.6]"),
+    (cue("x") + "layers = { shape = [0.6, 0.6] }\n", LINE + 3, "rising", "shape = [0.0, 0.6]"),
+    (cue("x") + "layers = { skin = [0.0] }\n", LINE + 3, "layers", "shape = [0.0, 0.6]"),
+    (cue("x") + "layers = { hair = [0, 1] }\n", LINE + 3, "layers", "shape = [0.0, 0.6]"),
     (cue("x", priority=1.5), LINE + 3, "priority", "whole number"),
     (cue("x", performer="bob"), LINE + 3, "bob", "all"),
     (cue("x", midi="note 128"), LINE + 3, "note 128", "0 to 127"),
@@ -134,6 +144,15 @@ def test_a_problem_names_line_and_fix(text: str, line: int, what: str, fix: str)
         ('start = "ada"', 'start = "eve"', 4, "eve"),
         ('start = "ada"', 'strat = "ada"', 4, "strat"),
         ('start = "ada"', 'audio = "none.wav"', 4, "audio"),
+        ('start = "ada"', 'mouth = "no"', 4, "mouth"),
+        ("bpm = 120", 'zero = "noon"', 6, "zero"),
+        ("bpm = 120", "zero = 3600", 6, "zero"),
+        ("[clock]", "[sound]\nsensitivity = 2\n[clock]", 6, "sensitivity"),
+        ("[clock]", '[sound]\ngap = "1 beat"\n[clock]', 6, "gap"),
+        ("[clock]", "[sound]\nchannel = 0\n[clock]", 6, "channel"),
+        ("[clock]", "[sound]\nloud = true\n[clock]", 6, "loud"),
+        ("[clock]", "[ports]\nmidi = 3\n[clock]", 6, "midi"),
+        ("[clock]", '[ports]\ndmx = "1"\n[clock]', 6, "dmx"),
         ('mei = "mei"', "mei = 3", 10, "no persona"),
         ('mei = "mei"', 'slate = "mei"', 10, "slate"),
         ('mei = "mei"', "[performers.bob]", 10, "who bob is"),
@@ -207,3 +226,36 @@ def test_two_thousand_cues_are_enough() -> None:
     assert show is None
     assert "more than 2000" in problems[-1].what
     assert issubclass(ShowError, MienError)
+
+
+def test_what_is_connected_is_read() -> None:
+    head = HEAD.replace("bpm = 120", 'bpm = 120\nfollow = "ltc"\nzero = "10:00:00:00"') + (
+        '[sound]\nsensitivity = 0.8\ngap = "250ms"\nchannel = 1\ntimecode_channel = 2\n'
+        '[ports]\nmidi = "pad"\nmidi_out = "lights"\nosc = "9000"\nosc_out = "desk:9001"\n'
+        'audio_in = "default"\n'
+    )
+    show, problems = parse_show(head + cue("x", onset="any", mouth="performer"))
+    assert problems == []
+    assert show is not None
+    assert show.zero == Timecode(10, 0, 0, 0)
+    assert show.sound == Sound(sensitivity=0.8, gap_s=0.25, channel=0, timecode_channel=1)
+    assert show.ports == Ports(
+        osc="9000", osc_out="desk:9001", midi="pad", midi_out="lights", audio_in="default"
+    )
+    assert show.cues[0].lips == 0.0
+
+
+def test_sound_that_cannot_be_meant_is_pointed_out() -> None:
+    _, problems = parse_show(HEAD.replace("bpm", 'zero = "1:0:0:0"\nbpm') + cue("x"))
+    assert [(p.line, p.fatal) for p in problems] == [(6, False)]
+    assert "nothing follows timecode" in problems[0].what
+    both = "[sound]\nchannel = 2\ntimecode_channel = 2\n"
+    show, problems = parse_show(HEAD + both + cue("x", onset="any"))
+    assert show is None
+    assert "heard in the timecode" in problems[0].what
+    _, problems = parse_show(HEAD.replace("bpm", 'follow = "ltc"\nbpm') + cue("x", onset="any"))
+    assert "timecode_channel = 2" in problems[0].fix
+    _, problems = parse_show(
+        HEAD + cue("x", transition="cut") + "layers = { shape = [0.0, 0.5] }\n"
+    )
+    assert [(p.what, p.fatal) for p in problems] == [("only a morph has layers", False)]

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from mien.shows._lines import Lines, Path
-from mien.shows.show import Span
+from mien.shows.show import Layers, Span
 from mien.shows.tempo import TempoMap
 from mien.shows.values import read_span
 
 NAME = re.compile(r"[^\x00-\x1f\x7f]{1,60}")
+
+_LAYERS = "write layers = { shape = [0.0, 0.6], skin = [0.4, 1.0] }"
 
 T = TypeVar("T")
 
@@ -110,11 +112,41 @@ class Fields:
         self.say((*path, "likeness"), f"no usable likeness: {value!r}", "write 0.0 to 1.0")
         return None
 
-    def eyes(self, table: dict[str, Any], path: Path, default: float | None) -> float | None:
+    def part(
+        self, table: dict[str, Any], key: str, path: Path, default: float | None
+    ) -> float | None:
+        """Whose part of the face shows: 1 is the persona's, 0 the performer's."""
         words: tuple[Literal["persona", "performer"], ...] = ("persona", "performer")
-        if "eyes" not in table:
+        if key not in table:
             return default
-        return 1.0 if self.choice(table, "eyes", path, words, "persona") == "persona" else 0.0
+        return 1.0 if self.choice(table, key, path, words, "persona") == "persona" else 0.0
+
+    def layers(self, table: dict[str, Any], path: Path) -> Layers | None:
+        """When shape and skin change, as ``{ shape = [0.0, 0.6], skin = [0.4, 1.0] }``."""
+        if "layers" not in table:
+            return None
+        where = (*path, "layers")
+        parts = table["layers"]
+        if not isinstance(parts, dict) or not set(parts) <= {"shape", "skin"}:
+            self.say(where, "no usable layers", _LAYERS)
+            return None
+        try:
+            spans = {name: _span_of(value) for name, value in parts.items()}
+        except ValueError:
+            self.say(where, "no usable layers: each is [from, to] in 0..1, rising", _LAYERS)
+            return None
+        if table.get("transition", "morph") != "morph":
+            self.say(where, "only a morph has layers", "leave layers out", fatal=False)
+        return Layers(**spans)
+
+
+def _span_of(value: object) -> tuple[float, float]:
+    if not isinstance(value, list) or len(value) != 2:
+        raise ValueError
+    start, end = number(value[0]), number(value[1])
+    if not 0.0 <= start < end <= 1.0:
+        raise ValueError
+    return start, end
 
 
 def nearest(word: str, words: list[str]) -> str:

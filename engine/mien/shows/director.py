@@ -60,6 +60,7 @@ def decision_line(frame: Frame, looks: Mapping[str, Look]) -> str:
                     "face": _described(look.face),
                     "likeness": round(look.likeness, 6),
                     "iris": round(look.iris, 6),
+                    "lips": round(look.lips, 6),
                     "slate": look.slate,
                 }
                 for role, look in sorted(looks.items())
@@ -71,5 +72,6 @@ def decision_line(frame: Frame, looks: Mapping[str, Look]) -> str:
 
 def _described(face: Face) -> object:
     if isinstance(face, Blend):
-        return [_described(face.base), face.top, round(face.amount, 6), face.how, face.side]
+        facts = [_described(face.base), face.top, round(face.amount, 6), face.how, face.side]
+        return facts if face.skin is None else [*facts, round(face.skin, 6)]
     return face

@@ -52,6 +52,18 @@ class Trigger:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Layers:
+    """When, as shares of a morph's time, its shape and its skin change.
+
+    Attributes:
+        shape, skin: from, to.
+    """
+
+    shape: tuple[float, float] = (0.0, 1.0)
+    skin: tuple[float, float] = (0.0, 1.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Cue:
     """One change of face.
 
@@ -62,6 +74,7 @@ class Cue:
         at_s: show time at which it fires by itself; None where only others fire it.
         after: name of the cue whose end fires this one, ``delay`` later.
         triggers: what else fires it; any of them, as often as they come.
+        layers: of a morph; None is all at once.
         performer: role that it addresses; ``EVERYONE`` for all.
         priority: of two cues at the same moment the higher one wins, then the later in
             the file.
@@ -79,8 +92,10 @@ class Cue:
     duration: Span = Span(0.5)
     curve: Curve = EASE
     side: Side = "right"
+    layers: Layers | None = None
     likeness: float | None = None
     iris: float | None = None
+    lips: float | None = None
     performer: str = EVERYONE
     priority: int = 0
     line: int = 0
@@ -160,7 +175,7 @@ class Show:
         tempo: seconds and beats.
         follow: whose clock the timed cues follow.
         zero: the timecode at which show time is zero; None is 00:00:00:00.
-        likeness, iris: what holds where a cue says nothing.
+        likeness, iris, lips: what holds where a cue says nothing.
         audio: path of the backing track, or None.
         sound: how to listen for onsets and timecode.
         ports: what is connected.
@@ -176,6 +191,7 @@ class Show:
     follow: Follow = "own"
     likeness: float = 1.0
     iris: float = 1.0
+    lips: float = 1.0
     audio: str | None = None
     zero: Timecode | None = None
     sound: Sound = Sound()

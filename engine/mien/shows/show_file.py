@@ -39,14 +39,14 @@ MOST_CUES = 2000
 LARGEST_BYTES = 2**20
 
 _TOP = ("format", "show", "clock", "sound", "ports", "personas", "performers", "cue")
-_SHOW = ("name", "start", "likeness", "eyes", "audio")
+_SHOW = ("name", "start", "likeness", "eyes", "mouth", "audio")
 _CLOCK = ("bpm", "tempo", "beats_per_bar", "offset", "follow", "zero")
 _PERFORMER = ("recognise", "wears")
 _PERSONA = ("persona", "swapper", "fine")
 _TRIGGERS: tuple[TriggerKind, ...] = get_args(TriggerKind)
 _CUE = (
     *("name", "to", "at", "after", "delay", *_TRIGGERS, "transition", "duration", "curve"),
-    *("side", "likeness", "eyes", "performer", "priority"),
+    *("side", "layers", "likeness", "eyes", "mouth", "performer", "priority"),
 )
 
 
@@ -163,7 +163,8 @@ class _Reader(Fields):
                 clock, "zero", ("clock",), lambda label: read_timecode(str(label)), None
             ),
             likeness=self.unit(head, ("show",)) or (0.0 if head.get("likeness") == 0 else 1.0),
-            iris=self.eyes(head, ("show",), 1.0) or 0.0,
+            iris=self.part(head, "eyes", ("show",), 1.0) or 0.0,
+            lips=self.part(head, "mouth", ("show",), 1.0) or 0.0,
             audio=self._audio(head),
             sound=read_sound(self, self.table(self._data, "sound", ())),
             ports=read_ports(self, self.table(self._data, "ports", ())),
@@ -289,8 +290,10 @@ class _Reader(Fields):
             duration=self.span(table, "duration", path, Span(0.5)),
             curve=self._curve(table, path),
             side=self.choice(table, "side", path, get_args(Side), "right"),
+            layers=self.layers(table, path),
             likeness=self.unit(table, path),
-            iris=self.eyes(table, path, None),
+            iris=self.part(table, "eyes", path, None),
+            lips=self.part(table, "mouth", path, None),
             performer=self._role(table, path),
             priority=self.integer(table, "priority", path),
             line=self.lines.of(path),

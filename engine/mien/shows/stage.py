@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from mien.look import Blend, Blending, Face, Look, Side, depth, dominant
 from mien.shows.curves import Curve
-from mien.shows.show import EASE, Cue, Show, TransitionKind, length_s
+from mien.shows.show import EASE, Cue, Layers, Show, TransitionKind, length_s
 
 # A transition that interrupts one that interrupted one...: beyond this many the oldest
 # faces are left out, so that a storm of triggers cannot pile up work.
@@ -24,7 +24,7 @@ class Change:
     Attributes:
         cue: name of the cue, for flicker and for those who watch.
         before: the look as it stood when the change began.
-        face, likeness, iris, slate: what stands at its end.
+        face, likeness, iris, lips, slate: what stands at its end.
         start_s, length_s: on the run's clock.
     """
 
@@ -33,12 +33,14 @@ class Change:
     face: str | None
     likeness: float
     iris: float
+    lips: float
     slate: bool
     start_s: float
     length_s: float
     kind: TransitionKind
     curve: Curve = EASE
     side: Side = "right"
+    layers: Layers | None = None
 
     @property
     def end_s(self) -> float:
@@ -58,27 +60,44 @@ class Change:
             return self._end()
         if self.kind == "flicker":
             return self._end() if self._flickers(time, now_s) else self.before
-        amount = self.curve(time)
+        shape = skin = self.curve(time)
+        if self.layers is not None and self.kind == "morph":
+            shape = self.curve(_within(time, self.layers.shape))
+            skin = self.curve(_within(time, self.layers.skin))
         before = self.before
         return Look(
-            face=self._blend(amount),
-            likeness=before.likeness + (self.likeness - before.likeness) * amount,
-            iris=before.iris + (self.iris - before.iris) * amount,
+            face=self._blend(shape, skin),
+            likeness=before.likeness + (self.likeness - before.likeness) * shape,
+            iris=before.iris + (self.iris - before.iris) * skin,
+            lips=before.lips + (self.lips - before.lips) * skin,
         )
 
     def _end(self) -> Look:
-        return Look(face=self.face, likeness=self.likeness, iris=self.iris, slate=self.slate)
+        return Look(
+            face=self.face,
+            likeness=self.likeness,
+            iris=self.iris,
+            lips=self.lips,
+            slate=self.slate,
+        )
 
-    def _blend(self, amount: float) -> Face:
+    def _blend(self, shape: float, skin: float) -> Face:
         base = self.before.face
-        if base == self.face or amount <= 0.0:
+        if base == self.face or max(shape, skin) <= 0.0:
             return base
-        if amount >= 1.0:
+        if min(shape, skin) >= 1.0:
             return self.face
         if depth(base) > _DEEPEST:
             base = dominant(base)
         how: Blending = "wipe" if self.kind == "wipe" else "morph"
-        return Blend(base=base, top=self.face, amount=amount, how=how, side=self.side)
+        return Blend(
+            base=base,
+            top=self.face,
+            amount=shape,
+            how=how,
+            side=self.side,
+            skin=None if skin == shape else skin,
+        )
 
     def _flickers(self, time: float, now_s: float) -> bool:
         """Chance decides, more and more for the new face; the same chance in every run."""
@@ -97,10 +116,11 @@ def opening(show: Show, role: str) -> Change:
     face = performer.wears if performer is not None and performer.wears else show.start
     return Change(
         cue="",
-        before=Look(face=face, likeness=show.likeness, iris=show.iris),
+        before=Look(face=face, likeness=show.likeness, iris=show.iris, lips=show.lips),
         face=face,
         likeness=show.likeness,
         iris=show.iris,
+        lips=show.lips,
         slate=False,
         start_s=0.0,
         length_s=0.0,
@@ -116,10 +136,18 @@ def change_by(show: Show, cue: Cue, before: Look, time_s: float, show_s: float) 
         face=cue.to,
         likeness=show.likeness if cue.likeness is None else cue.likeness,
         iris=show.iris if cue.iris is None else cue.iris,
+        lips=show.lips if cue.lips is None else cue.lips,
         slate=cue.target == "slate",
         start_s=time_s,
         length_s=length_s(show, cue, max(show_s, 0.0)),
         kind=cue.transition,
         curve=cue.curve,
         side=cue.side,
+        layers=cue.layers,
     )
+
+
+def _within(time: float, span: tuple[float, float]) -> float:
+    """0..1, how far a part of the time has passed."""
+    start, end = span
+    return min(max((time - start) / (end - start), 0.0), 1.0)

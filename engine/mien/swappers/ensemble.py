@@ -27,6 +27,10 @@ class _Styling(Protocol):
     def prepare_mixed(self, persona: Persona, fine: Persona) -> object: ...
 
 
+class _LipChoosing(Protocol):
+    def with_lips(self, state: object, lips: float) -> object: ...
+
+
 class _Dialled(Protocol):
     def with_dials(self, state: object, *, likeness: float, iris: float) -> object: ...
 
@@ -173,6 +177,18 @@ class Ensemble:
             state.state, likeness=likeness, iris=iris
         )
         return _One(state.swapper, dialled)
+
+    def with_lips(self, state: object, lips: float) -> object:
+        """The same with so much of the persona's lips, 0..1, where a swapper can leave them."""
+        if isinstance(state, _Two):
+            base, top = (
+                part and cast(_State, self.with_lips(part, lips))
+                for part in (state.base, state.top)
+            )
+            return _Two(base, top, state.blend)
+        if not isinstance(state, _One) or not hasattr(state.swapper, "with_lips"):
+            return state
+        return _One(state.swapper, cast(_LipChoosing, state.swapper).with_lips(state.state, lips))
 
     def close(self) -> None:
         """Closes all."""

@@ -75,7 +75,8 @@ class Mixer:
         amount = float(min(max(blend.amount, 0.0), 1.0))
         if blend.how == "wipe":
             return self._wipe(first, second, one, two, amount, blend.side, keep)
-        return self._morph(first, second, one, two, amount, keep)
+        skin = float(min(max(blend.skin_amount, 0.0), 1.0))
+        return self._morph(first, second, one, two, (amount, skin), keep)
 
     def _morph(
         self,
@@ -83,16 +84,17 @@ class Mixer:
         second: Costume,
         one: TextureLevel,
         two: TextureLevel,
-        amount: float,
+        amounts: tuple[float, float],
         keep: bool,
     ) -> Costume:
+        shape, amount = amounts
         detail = amount * amount * (3.0 - 2.0 * amount)
         bgra, matte = self._buffers(len(one.matte), keep)
         level = TextureLevel(
             bgra=_weighted(one.bgra, two.bgra, detail, bgra),
             matte=_weighted(one.matte, two.matte, amount, matte),
         )
-        mixed = _between(first, second, np.float32(amount))
+        mixed = _between(first, second, np.float32(shape), np.float32(amount))
         if one.bgra is two.bgra:
             return replace(mixed, levels=(level,))
         contrast = 1.0 + _RESTORED * (1.0 / hypot(1.0 - detail, detail) - 1.0)
@@ -133,7 +135,7 @@ class Mixer:
         else:
             _lay(one.matte, two.matte, share, across, matte)
         at_vertices = _front(_vertex_along(side), amount, _SHAPE_FRONT)[:, None]
-        mixed = _between(first, second, np.float32(amount))
+        mixed = _between(first, second, np.float32(amount), np.float32(amount))
         contrast, lift = _level_lift(first, second, at_vertices)
         return replace(
             mixed,
@@ -212,18 +214,19 @@ def _fitted(level: TextureLevel, size: int) -> TextureLevel:
     )
 
 
-def _between(first: Costume, second: Costume, amount: np.float32) -> Costume:
+def _between(first: Costume, second: Costume, shape: np.float32, skin: np.float32) -> Costume:
     """Everything but the texture. Normals stay near enough to unit length to be used."""
     return Costume(
         levels=first.levels,
-        shape=_lerp(first.shape, second.shape, amount),
-        normals=_lerp(first.normals, second.normals, amount),
-        near_colours=_lerp(first.near_colours, second.near_colours, amount),
-        broad_colours=_lerp(first.broad_colours, second.broad_colours, amount),
-        skin_bgr=_lerp(first.skin_bgr, second.skin_bgr, amount),
-        iris_bgr=_lerp(first.iris_bgr, second.iris_bgr, amount),
-        likeness=float(first.likeness + (second.likeness - first.likeness) * amount),
-        iris=float(first.iris + (second.iris - first.iris) * amount),
+        shape=_lerp(first.shape, second.shape, shape),
+        normals=_lerp(first.normals, second.normals, shape),
+        near_colours=_lerp(first.near_colours, second.near_colours, skin),
+        broad_colours=_lerp(first.broad_colours, second.broad_colours, skin),
+        skin_bgr=_lerp(first.skin_bgr, second.skin_bgr, skin),
+        iris_bgr=_lerp(first.iris_bgr, second.iris_bgr, skin),
+        likeness=float(first.likeness + (second.likeness - first.likeness) * shape),
+        iris=float(first.iris + (second.iris - first.iris) * skin),
+        lips=float(first.lips + (second.lips - first.lips) * skin),
     )
 
 

@@ -25,6 +25,7 @@ from mien.face_regions import face_regions
 from mien.face_shape import VIEW_FROM_LANDMARK, canonical_from_landmarks
 from mien.look import Blend
 from mien.personas.persona import Persona
+from mien.swappers.mesh.lips import OwnLips
 from mien.swappers.mesh.morph import Mixer
 from mien.swappers.mesh.performer import PerformerModel
 from mien.swappers.mesh.reshape import shape_offset
@@ -68,6 +69,7 @@ class MeshSwapper:
         self._shape_share = _smoothstep(regions.rim_distance, _SHAPE_RIM)
         self._regions = regions
         self._mixer = Mixer()
+        self._lips = OwnLips()
         self._no_offset = np.zeros((VERTEX_COUNT, 3), dtype=np.float32)
         self._bgr = np.empty(0, dtype=np.uint8)
         self._matte = np.empty(0, dtype=np.uint8)
@@ -148,6 +150,13 @@ class MeshSwapper:
             raise TypeError("the performer's own face has no dials")
         return replace(costume, likeness=costume.likeness * likeness, iris=costume.iris * iris)
 
+    def with_lips(self, state: object, lips: float) -> Costume:
+        """The same persona with so much of its lips' look, 0..1; the rest is the performer's."""
+        costume = _costume(state)
+        if costume is None:
+            raise TypeError("the performer's own face has lips of its own")
+        return replace(costume, lips=costume.lips * lips)
+
     def _performer(self, track: FaceTrack) -> PerformerModel:
         performer = self._performers.get(track.track_id)
         if performer is None:
@@ -216,6 +225,8 @@ class MeshSwapper:
             empty = np.zeros((0, 0), dtype=np.uint8)
             return Patch(left=0, top=0, bgr=np.zeros((0, 0, 3), dtype=np.uint8), matte=empty)
         level = _level(costume, _across(vertices))
+        if costume.lips < 1.0:
+            level = self._lips.opened(level, costume.lips)
         arrays = (
             level.bgra,
             level.matte,

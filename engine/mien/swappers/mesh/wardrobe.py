@@ -49,6 +49,7 @@ class Costume:
         iris_bgr: (3,) float32.
         likeness: 0..1, how much of the shape shows, of what the swapper is set to.
         iris: 0..1, iris colour from the performer's to this one, likewise.
+        lips: 0..1, the lips' look from the performer's to this one.
         contrast: factor on the texture's detail: what a mixture of two has lost.
         lift: (468, 3) float32, code values that keep the texture's broad colours where
             they are under that factor; None is nothing.
@@ -63,6 +64,7 @@ class Costume:
     iris_bgr: F32Array
     likeness: float = 1.0
     iris: float = 1.0
+    lips: float = 1.0
     contrast: float = 1.0
     lift: F32Array | None = None
 
