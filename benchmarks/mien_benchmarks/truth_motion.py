@@ -70,7 +70,7 @@ def motion_of_faces(faces: list[FaceTrack | None]) -> Motion:
     columns = []
     for part, width in enumerate(widths):
         lost = np.full(width, np.nan, np.float32)
-        parts = [row[part] if row is not None else lost for row in rows]
+        parts = [lost if row is None else np.reshape(row[part], width) for row in rows]
         columns.append(np.asarray(parts, np.float32).reshape(-1, width))
     pose, jaw, gaze, blink, expression = columns
     return Motion(pose=pose, jaw=jaw, gaze=gaze, blink=blink, expression=expression)

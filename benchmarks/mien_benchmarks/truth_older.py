@@ -116,7 +116,8 @@ def _landmarks(folder: Path, clip: str) -> F32Array | None:
 
 def _load(path: Path, names: tuple[str, ...]) -> Mapping[str, Any]:
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        # Opened here: NumPy leaves a file open that is not what it seemed.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in names}
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise MediaError(f"{path} cannot be read: {error}", "copy it again") from error

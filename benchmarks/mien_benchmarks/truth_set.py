@@ -225,7 +225,8 @@ def read_parameters(path: Path) -> Parameters:
         MediaError: it is missing, broken, or an array has the wrong shape.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        # Opened here: NumPy leaves a file open that is not what it seemed.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             found = {name: np.asarray(arrays[name], np.float32) for name in _NUMBERS & {*arrays}}
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise MediaError(f"{path} cannot be read: {error}", _SEE) from error

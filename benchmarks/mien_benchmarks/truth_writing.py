@@ -306,7 +306,8 @@ def render_set(
         report(f"{scene.name}: {writer.frames} frames, {scene.performer.name} as persona")
     made_with = (
         f"mien train truth --clips {settings.clips} --covered {settings.covered} "
-        f"--frames {settings.frames} --size {settings.size_px} --seed {settings.seed} --crf {settings.crf:g}"
+        f"--frames {settings.frames} --size {settings.size_px} --seed {settings.seed} "
+        f"--crf {settings.crf:g}"
     )
     write_manifest(
         out, name=out.name, made_with=made_with, units=anatomy.units, clips=clips, personas=personas
