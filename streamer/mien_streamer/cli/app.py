@@ -88,6 +88,7 @@ _PLUGINS = (
     "mien_benchmarks.generator_command",
     "mien_benchmarks.kernels_command",
     "mien_benchmarks.latency_command",
+    "mien_benchmarks.show_command",
     "mien_benchmarks.truth_command",
 )
 
