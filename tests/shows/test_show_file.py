@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mien.errors import MienError, PersonaError, ShowError
@@ -215,6 +215,7 @@ def test_files_that_cannot_be_shows(tmp_path: Path) -> None:
 
 
 @given(st.text(max_size=200))
+@settings(deadline=None)
 def test_no_text_does_more_than_cause_problems(text: str) -> None:
     for whole in (text, HEAD + text, HEAD + "[[cue]]\n" + text):
         show, problems = parse_show(whole)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import islice, pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mien.look import EVERYONE
@@ -60,6 +60,7 @@ def test_what_is_written_is_read() -> None:
 
 
 @given(st.text(max_size=20))
+@settings(deadline=None)
 def test_no_text_does_more_than_be_refused(text: str) -> None:
     try:
         label = read_timecode(text)
