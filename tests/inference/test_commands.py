@@ -181,6 +181,20 @@ def test_build_compiles_once_and_says_what_it_costs(machine: Machine, mien: Mien
     assert machine.state.builds == 1
 
 
+def test_build_compiles_what_the_tracker_opens(
+    machine: Machine, mien: Mien, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("mien.perception._engines.cache_folder", lambda: tmp_path)
+    code, out, err = mien("build", "--perception")
+    assert code == 0, err
+    assert out.count("built in") == machine.state.builds == 4
+    code, out, _ = mien("build", "--perception")
+    assert out.count("there already") == 4
+    code, _, err = mien("build", "--perception", "--folder", str(tmp_path))
+    assert code == 2
+    assert "leave out --folder" in err
+
+
 def test_the_presets_can_be_measured_without_a_file(mien: Mien) -> None:
     code, out, err = mien(
         "bench", "generator", "--random", "live", "--runner", "torch", "--device", "cpu",

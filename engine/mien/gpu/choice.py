@@ -51,7 +51,7 @@ class Placement:
             return [f"everything runs on the CPU; {self.reason}"]
         return [
             f"faces are drawn and blended on {self.device}; {self.reason}",
-            "detection, landmarks and marks run on the CPU",
+            "marks are drawn on the CPU",
         ]
 
     def close(self) -> None:

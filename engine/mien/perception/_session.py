@@ -51,10 +51,13 @@ class Network:
         self.input: F32Array = np.zeros(_fixed(source.shape), np.float32)
         self._bind(self._binding.bind_input, source.name, self.input)
         self._outputs: tuple[F32Array, ...] = ()
+        self.names: tuple[str, ...] = ()
+        """Of the outputs."""
         for target in self._session.get_outputs():
             array: F32Array = np.zeros(_fixed(target.shape), np.float32)
             self._bind(self._binding.bind_output, target.name, array)
             self._outputs += (array,)
+            self.names += (target.name,)
 
     @staticmethod
     def _bind(bind: object, name: str, array: F32Array) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mien.face_mesh import DESCRIPTOR_POINTS
+from mien.perception._engines import OpenNetwork
 from mien.perception._session import Crop, Network
 from mien.types import F32Array, U8Array
 
@@ -43,8 +44,8 @@ class FaceDescriptor:
     :meth:`close`.
     """
 
-    def __init__(self, threads: int = 1) -> None:
-        self._network = Network("dlib_face128", threads)
+    def __init__(self, threads: int = 1, open_network: OpenNetwork = Network) -> None:
+        self._network = open_network("dlib_face128", threads)
         self._chip = Crop(self._network.input, 1.0)
 
     def describe(self, image_bgr: U8Array, landmarks: F32Array) -> F32Array:

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from mien.perception._engines import OpenNetwork, PerceptionNetwork
 from mien.perception._session import Crop, Network
 from mien.perception.roi import Roi, roi_from_box
 from mien.types import F32Array, U8Array
@@ -63,9 +64,9 @@ class _BlazeFace:
     """One detection network with its anchors and input buffer."""
 
     def __init__(
-        self, name: str, anchors: F32Array, threshold: float, shift: float, threads: int
+        self, network: PerceptionNetwork, anchors: F32Array, threshold: float, shift: float
     ) -> None:
-        self._network = Network(name, threads)
+        self._network = network
         self._anchors = anchors
         self._threshold = threshold
         self._side = self._network.input.shape[2]
@@ -115,10 +116,13 @@ class Detector:
     One thread at a time may use it; networks and buffers are freed by :meth:`close`.
     """
 
-    def __init__(self, threads: int = 1) -> None:
+    def __init__(self, threads: int = 1, open_network: OpenNetwork = Network) -> None:
         near = np.concatenate([_grid(16, 2), _grid(8, 6)])
-        self._short = _BlazeFace("face_detection_short_range", near, 0.5, -1.0, threads)
-        self._full = _BlazeFace("face_detection_full_range", _grid(48, 1), 0.6, -1.0, threads)
+        short, full = (
+            open_network(f"face_detection_{which}_range", threads) for which in ("short", "full")
+        )
+        self._short = _BlazeFace(short, near, 0.5, -1.0)
+        self._full = _BlazeFace(full, _grid(48, 1), 0.6, -1.0)
 
     def detect_near(self, image_bgr: U8Array) -> list[Detection]:
         """What the short-range model finds in the whole picture, largest first."""

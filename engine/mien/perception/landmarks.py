@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from mien.perception._engines import OpenNetwork
 from mien.perception._session import Crop, Network
 from mien.perception.roi import Roi, roi_from_landmarks
 from mien.types import F32Array, U8Array
@@ -29,8 +30,8 @@ class Landmarker:
     :meth:`close`.
     """
 
-    def __init__(self, threads: int = 1) -> None:
-        self._network = Network("face_landmark_with_attention", threads)
+    def __init__(self, threads: int = 1, open_network: OpenNetwork = Network) -> None:
+        self._network = open_network("face_landmark_with_attention", threads)
         self._crop = Crop(self._network.input, 1.0 / 255.0)
         self._reduced: U8Array = np.zeros(0, np.uint8)
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from mien.config import TrackerConfig
 from mien.perception._clock import FrameClock
+from mien.perception._engines import DeviceNetworks, networks_for
 from mien.perception._search import Search
 from mien.perception._track import Memory, Track
 from mien.perception.cuts import CutDetector
@@ -47,16 +48,19 @@ class FaceTracker:
 
     Args:
         config: how many faces to follow, and threads for each network.
+        device: where the networks run: ``cpu``, ``cuda:N``, or ``auto`` for the quicker.
 
     Raises:
         ModelError: a model file is missing or corrupt.
     """
 
-    def __init__(self, config: TrackerConfig | None = None) -> None:
+    def __init__(self, config: TrackerConfig | None = None, device: str = "cpu") -> None:
         self._config = config or TrackerConfig()
-        self._detector = Detector(self._config.threads)
-        self._landmarker = Landmarker(self._config.threads)
-        self._descriptor = FaceDescriptor(self._config.threads)
+        self._networks = networks_for(device)
+        threads = self._config.threads
+        self._detector = Detector(threads, self._networks)
+        self._landmarker = Landmarker(threads, self._networks)
+        self._descriptor = FaceDescriptor(threads, self._networks)
         self._lock = PerformerLock()
         self._cuts = CutDetector()
         self._memory = Memory()
@@ -93,6 +97,11 @@ class FaceTracker:
             )
         self._lock.enrol_cast(descriptors)
         self._search.restart()
+
+    @property
+    def where(self) -> list[str]:
+        """What runs where, and why, in lines for people; empty where nothing was chosen."""
+        return self._networks.where if isinstance(self._networks, DeviceNetworks) else []
 
     def reset(self) -> None:
         """Forget every track, as after a seek; ids go on counting, the lock stays."""

@@ -27,7 +27,8 @@ _SWAPPERS = ("stylegan3",)
 
 @app.command(
     rich_help_panel="This machine",
-    epilog="Example: [bold]mien build --model ffhq --precision fp16[/bold]",
+    epilog="Examples: [bold]mien build --model ffhq --precision fp16[/bold], "
+    "[bold]mien build --perception[/bold]",
 )
 def build(
     swapper: Annotated[
@@ -40,6 +41,9 @@ def build(
     level: Annotated[
         int, typer.Option(min=0, max=5, help="How long TensorRT searches for quicker kernels.")
     ] = 3,
+    perception: Annotated[
+        bool, typer.Option("--perception", help="Build what finds and follows faces instead.")
+    ] = False,
     folder: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where engines are kept.")
     ] = None,
@@ -48,6 +52,11 @@ def build(
     from mien.inference.tensorrt import TensorRTRunner, require_pycuda
     from mien.inference.tensorrt_build import require_tensorrt
 
+    if perception:
+        if folder is not None:
+            raise UsageError("the tracker looks only in the user's cache", "leave out --folder")
+        _build_perception()
+        return
     root = work_folder(folder)
     models = _models(swapper, model, random, root)
     require_tensorrt()
@@ -67,6 +76,19 @@ def build(
             runner.warm_up()
             done = runner.built or "an engine for this GPU was there already"
             say(f"{wanted.name}: {done}; {runner.engine_path} on {runner.device}")
+
+
+def _build_perception() -> None:
+    """Takes the precision and level that the tracker asks for: others it would not find."""
+    from mien.perception import NETWORKS, engine_runner
+
+    for number, name in enumerate(NETWORKS, start=1):
+        say(f"{number}/{len(NETWORKS)} {name}: a first build takes minutes")
+        with _Bars() as bars:
+            runner = engine_runner(name, progress=bars.update)
+        with runner:
+            done = runner.built or "an engine for this GPU was there already"
+            say(f"{name}: {done}; {runner.engine_path} on {runner.device}")
 
 
 def _models(swapper: str | None, name: str | None, preset: str | None, root: Path) -> list[Model]:
