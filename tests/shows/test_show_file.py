@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mien.errors import MienError, PersonaError, ShowError
-from mien.shows import load_show, parse_show, read_show
+from mien.shows import load_show, parse_show, read_show, show_file
+from mien.shows._connections import PORT_KEYS, SOUND_KEYS
 from mien.shows.curves import Bezier
 from mien.shows.show import Ports, Sound, Span, Trigger
 from mien.shows.timecode import Timecode
@@ -260,3 +261,25 @@ def test_sound_that_cannot_be_meant_is_pointed_out() -> None:
         HEAD + cue("x", transition="cut") + "layers = { shape = [0.0, 0.5] }\n"
     )
     assert [(p.what, p.fatal) for p in problems] == [("only a morph has layers", False)]
+
+
+ODD = [*('""', '"x"', "0", "-1", "2.5", "nan", "inf", "true", "[]", "[[]]", "[1, [2]]", "{}")]
+ODD += ["{ a = 1 }", "1979-05-27", "07:32:00", '["note 1", 3]', "[nan, inf]", "[[1, nan]]"]
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_no_value_does_more_than_cause_problems(odd: str) -> None:
+    for table, keys in (
+        ("[[cue]]", show_file._CUE),
+        ("[show]", show_file._SHOW),
+        ("[clock]", show_file._CLOCK),
+        ("[sound]", SOUND_KEYS),
+        ("[ports]", PORT_KEYS),
+        ("[personas]", ("ada",)),
+        ("[personas.ada]", show_file._PERSONA),
+        ("[performers.bob]", show_file._PERFORMER),
+    ):
+        for key in keys:
+            parse_show(f"{table}\n{key} = {odd}\n")
+    for key in show_file._TOP:
+        parse_show(f"{key} = {odd}\n")

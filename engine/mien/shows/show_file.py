@@ -325,7 +325,7 @@ class _Reader(Fields):
         role = table.get("performer", "all")
         if role == "all":
             return EVERYONE
-        if role not in self._performers:
+        if not isinstance(role, str) or role not in self._performers:
             fix = nearest(str(role), [*self._performers, "all"])
             self.say((*path, "performer"), f"no performer is called {role!r}", fix)
         return str(role)
