@@ -131,7 +131,7 @@ class OcclusionConfig:
             at; 0 looks at all of them.
     """
 
-    mode: OcclusionMode = "auto"
+    mode: OcclusionMode = "off"
     budget_ms: float = 0.0
 
     def __post_init__(self) -> None:

@@ -11,10 +11,9 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from mien.complaints import Complaints
 from mien.config import PipelineConfig
+from mien.covering import Covering
 from mien.guard import Guard
 from mien.look import EVERYONE, Director, Look, is_clear, opacity
 from mien.mending import Mending
@@ -24,12 +23,13 @@ from mien.personas.persona import Persona
 from mien.stages import (
     CompositorStage,
     MarkerStage,
+    OcclusionStage,
     RefinementStage,
     SwapperStage,
     TrackerStage,
 )
 from mien.timing import Stopwatch
-from mien.types import LANDMARK_COUNT, F32Array, FaceTrack, Frame
+from mien.types import F32Array, FaceTrack, Frame
 from mien.wings import NotReadyError, Wings
 
 logger = logging.getLogger(__name__)
@@ -75,6 +75,7 @@ class Pipeline:
         guard: Guard,
         marker: MarkerStage,
         refinement: RefinementStage | None = None,
+        occlusion: OcclusionStage | None = None,
     ) -> None:
         self.config = config
         self._tracker = tracker
@@ -85,6 +86,7 @@ class Pipeline:
         self._seen_ns: dict[str, int] = {}
         self._compositor = compositor
         self._mending = Mending(refinement, self._blame)
+        self._covering = Covering(occlusion, self._blame)
         self._guard = guard
         self._marker = marker
         self._lock = threading.Lock()
@@ -104,8 +106,9 @@ class Pipeline:
         swapper_name: str = "auto",
         *,
         compositor: CompositorStage | None = None,
+        occlusion: OcclusionStage | None = None,
     ) -> Pipeline:
-        """A pipeline of the stages that ship with mien; another compositor may take its place.
+        """A pipeline of the stages that ship with mien; those handed in take their place.
 
         Raises:
             ModelError: a model file is missing or corrupt.
@@ -113,6 +116,7 @@ class Pipeline:
         """
         from mien.compositing import Compositor
         from mien.marking import Marker, draw_slate
+        from mien.occlusion import open_occlusion
         from mien.perception import FaceTracker
         from mien.refining import open_refinement
         from mien.swappers import Ensemble
@@ -121,12 +125,13 @@ class Pipeline:
         swapper = Ensemble(swapper_name, config)
         return cls(
             config,
-            tracker=FaceTracker(config.tracker),
+            tracker=FaceTracker(config.tracker, config.device),
             swapper=swapper,
             compositor=compositor or Compositor(),
             guard=Guard(config.guard, draw_slate),
             marker=Marker(config.mark),
             refinement=open_refinement(config.refine, threads=config.tracker.threads),
+            occlusion=occlusion or open_occlusion(config),
         )
 
     def __enter__(self) -> Pipeline:
@@ -147,8 +152,8 @@ class Pipeline:
     @property
     def where(self) -> list[str]:
         """What runs where, and why, in lines for people; empty where nothing was chosen."""
-        lines: list[str] = getattr(self._swapper, "where", [])
-        return lines
+        stages = (self._swapper, self._tracker)
+        return [line for stage in stages for line in getattr(stage, "where", [])]
 
     @property
     def persona(self) -> Persona | None:
@@ -273,7 +278,7 @@ class Pipeline:
             tracks = self._tracker.track(frame)
         except Exception as error:
             return [], self._blame("tracking", error)
-        return [track for track in tracks if _is_finite(track)], ""
+        return [track for track in tracks if track.is_finite], ""
 
     def _looks(self, frame: Frame) -> Mapping[str, Look]:
         """What the director wants; empty without one. One that fails leaves all as it was."""
@@ -319,6 +324,7 @@ class Pipeline:
         for track, look in parts:
             if track.quality < self.config.guard.min_quality:
                 raise _Fault("face uncertain")
+            seen = self._covering.look(frame, track, watch)
             view = self._mending.look(frame, track)
             if view is not None:
                 watch.lap("refine")
@@ -347,6 +353,8 @@ class Pipeline:
             if view is not None:
                 self._mending.mend(frame, patch, track, view)
                 watch.lap("refine")
+            if not self._covering.restore(frame, patch, seen, watch):
+                raise _Fault("uncovering failed")
         if deadline_ms and spent_ms > deadline_ms:
             raise _Fault("deadline missed")
         return len(parts)
@@ -386,8 +394,3 @@ class Pipeline:
             with self._lock:
                 if request == self._request:
                     self._act = _Act(persona, state)
-
-
-def _is_finite(track: FaceTrack) -> bool:
-    landmarks = track.landmarks
-    return landmarks.shape == (LANDMARK_COUNT, 3) and bool(np.isfinite(landmarks).all())

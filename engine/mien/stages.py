@@ -41,6 +41,13 @@ class RefinementStage(Protocol):
     def settle(self, stage_ms: Mapping[str, float]) -> None: ...
 
 
+class OcclusionStage(Protocol):
+    """Finds what covers a face before it is painted, and puts it back in front after."""
+
+    def look(self, frame_bgr: U8Array, track: FaceTrack) -> Any: ...
+    def restore(self, frame_bgr: U8Array, patch: Patch, view: Any) -> None: ...
+
+
 class MarkerStage(Protocol):
     """Paints the mark into the frame."""
 

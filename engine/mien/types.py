@@ -114,6 +114,12 @@ class FaceTrack:
         return float(x.min()), float(y.min()), float(x.max()), float(y.max())
 
     @property
+    def is_finite(self) -> bool:
+        """Whether the landmarks are as many as they must be, and all of them numbers."""
+        landmarks = self.landmarks
+        return landmarks.shape == (LANDMARK_COUNT, 3) and bool(np.isfinite(landmarks).all())
+
+    @property
     def softening_px(self) -> int:
         """How far a patch's matte is softened: one pixel, more on large faces.
 

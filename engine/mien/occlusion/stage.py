@@ -15,8 +15,9 @@ import numpy as np
 import onnxruntime as ort
 
 from mien import _kernels
-from mien.config import GuardMode, OcclusionConfig
+from mien.config import GuardMode, OcclusionConfig, PipelineConfig
 from mien.errors import ModelError
+from mien.models.catalogue import model_bytes
 from mien.occlusion.masks import bound, decided, steadied
 from mien.occlusion_view import CROP_SIZE, INPUT_CHANNELS
 from mien.refiner_view import (
@@ -72,7 +73,8 @@ class OcclusionStage:
     """The occlusion net as a stage of a pipeline. Belongs to one thread.
 
     Args:
-        model: ONNX file that :func:`mien.networks.occlusion_onnx.export_occlusion` wrote.
+        model: ONNX file that :func:`mien.networks.occlusion_onnx.export_occlusion` wrote, or
+            its bytes.
         config: how often it looks.
         guard: the guard's mode; decides how much may be cut at most.
         threads: of the network.
@@ -83,7 +85,7 @@ class OcclusionStage:
 
     def __init__(
         self,
-        model: Path,
+        model: Path | bytes,
         config: OcclusionConfig | None = None,
         *,
         guard: GuardMode = "hold",
@@ -92,16 +94,19 @@ class OcclusionStage:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
+        what = "the occlusion net" if isinstance(model, bytes) else str(model)
         try:
             self._session = ort.InferenceSession(
-                str(model), options, providers=["CPUExecutionProvider"]
+                model if isinstance(model, bytes) else str(model),
+                options,
+                providers=["CPUExecutionProvider"],
             )
         except Exception as error:
-            raise ModelError(f"{model} cannot be run: {error}", "reinstall mien") from error
+            raise ModelError(f"{what} cannot be run: {error}", "reinstall mien") from error
         node = self._session.get_inputs()[0]
         if node.shape != [1, INPUT_CHANNELS, CROP_SIZE, CROP_SIZE]:
             raise ModelError(
-                f"{model} takes {node.shape}", "it is not an occlusion net of this version"
+                f"{what} takes {node.shape}", "it is not an occlusion net of this version"
             )
         self._name = node.name
         self._config = config or OcclusionConfig()
@@ -186,6 +191,25 @@ class OcclusionStage:
         np.multiply(planes.transpose(2, 0, 1), np.float32(1 / 255), out=self._inputs[0])
         found: F32Array = self._session.run(None, {self._name: self._inputs})[0][0, 0]
         return found
+
+
+def open_occlusion(config: PipelineConfig) -> OcclusionStage | None:
+    """The occlusion net that ships with mien; None where it is not wanted.
+
+    Args:
+        config: of the pipeline.
+
+    Raises:
+        ModelError: the model file is missing or corrupt.
+    """
+    if config.occlusion.mode == "off":
+        return None
+    return OcclusionStage(
+        model_bytes("occlusion"),
+        config.occlusion,
+        guard=config.guard.mode,
+        threads=config.tracker.threads,
+    )
 
 
 def _seen(frame_bgr: U8Array, transform: F32Array, cut: U8Array) -> CoveredView | None:

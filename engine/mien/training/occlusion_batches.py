@@ -93,8 +93,9 @@ class CoveredDeck:
     """
 
     def __init__(self, paths: Sequence[Path], sprites: Path) -> None:
-        self.paths = list(paths)
-        self._faces = [_reduced(face) for path in self.paths for face in read_faces(path)]
+        self.paths: list[Path] = []
+        self._faces: list[BareFace] = []
+        self.add(paths)
         self._sprites: list[Sprite] = read_sprites(sprites)
         if not self._faces:
             raise MediaError("the files hold no face", "render more faces")
@@ -107,9 +108,17 @@ class CoveredDeck:
         """Frees the landmark network."""
         self._landmarker.close()
 
-    def batch(self, step: int, size: int, seed: int) -> CoveredBatch:
-        """The batch of a training step."""
-        return gathered([self.sample([seed, step, index]) for index in range(size)])
+    def add(self, paths: Sequence[Path]) -> None:
+        """Takes in more files of bare faces."""
+        self.paths += paths
+        self._faces += [_reduced(face) for path in paths for face in read_faces(path)]
+
+    def batch(
+        self, step: int, size: int, seed: int, part: tuple[int, int] = (0, 1)
+    ) -> CoveredBatch:
+        """The batch of a training step, or of ``part``: every n-th of it from the k-th on."""
+        first, stride = part
+        return gathered([self.sample([seed, step, index]) for index in range(first, size, stride)])
 
     def sample(self, seed: Sequence[int], *, bare: bool | None = None) -> CoveredSample:
         """The sample of a seed.

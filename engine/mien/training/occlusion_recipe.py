@@ -3,70 +3,43 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from mien.errors import InputError
+from mien.training.training_run import RunRecipe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OcclusionRecipe:
+class OcclusionRecipe(RunRecipe):
     """How the occlusion net is trained.
 
     Attributes:
-        steps: length of the run; the learning rate falls to zero over it.
-        batch: samples a step.
-        learning_rate: at its highest, after ``warm_up`` steps.
-        warm_up: steps over which the rate rises.
-        weight_decay: of AdamW.
-        ema: share of the averaged weights that stays, a step.
-        clip: largest norm of the gradient.
-        seed: of first weights and batches.
         widths, depths: see :class:`mien.networks.occlusion.OcclusionConfig`.
         held_samples: covered samples to score with; half as many bare ones come on top.
-        save_every, score_every, grid_every: steps.
-        refresh_every: steps after which files that were added meanwhile are taken in;
-            0 for never.
         mixed_precision: bfloat16 where it is safe.
-        threads: of the CPU.
     """
 
     steps: int = 12_000
-    batch: int = 16
     learning_rate: float = 2e-3
-    warm_up: int = 100
-    weight_decay: float = 1e-4
     ema: float = 0.997
-    clip: float = 1.0
-    seed: int = 8
-    widths: tuple[int, ...] = (16, 32, 64, 96)
-    depths: tuple[int, ...] = (1, 2, 2, 3)
-    held_samples: int = 192
-    save_every: int = 100
     score_every: int = 500
     grid_every: int = 500
     refresh_every: int = 0
+    widths: tuple[int, ...] = (16, 32, 64, 96)
+    depths: tuple[int, ...] = (1, 2, 2, 3)
+    held_samples: int = 192
     mixed_precision: bool = True
-    threads: int = 1
 
     def __post_init__(self) -> None:
-        for name in (
-            "steps", "batch", "held_samples", "save_every", "score_every", "grid_every", "threads",
-        ):  # fmt: skip
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if min(self.warm_up, self.refresh_every, self.seed) < 0:
-            raise ValueError("warm_up, refresh_every and seed must not be negative")
-        if not 0 < self.learning_rate <= 1 or not 0 <= self.ema < 1 or self.clip <= 0:
-            raise ValueError("learning_rate in (0, 1], ema in [0, 1) and clip > 0, please")
+        RunRecipe.__post_init__(self)
+        if self.held_samples < 1:
+            raise ValueError(f"held_samples must be at least 1, got {self.held_samples}")
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {
-            name: list(value) if isinstance(value, tuple) else value
-            for name, value in asdict(self).items()
-        }
+
+LASTING = ("batch", "learning_rate", "warm_up", "ema", "clip", "seed", "widths", "depths")
+"""What a run that goes on must have the same; ``steps`` may change: a run can be made longer."""
 
 
 def occlusion_recipe_from(values: dict[str, Any]) -> OcclusionRecipe:
