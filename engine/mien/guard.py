@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mien.config import GuardConfig
+from mien.ranges import ranged
 from mien.types import F32Array, Frame, U8Array
 
 Box = tuple[float, float, float, float]
@@ -62,6 +63,7 @@ class Guard:
         self._last_box_pts_ns = 0
         self._thumbnail: F32Array | None = None
 
+    @ranged("guard: observe")
     def observe(self, frame: Frame) -> bool:
         """Looks at a frame before anything paints into it; True when the scene was cut.
 
@@ -76,6 +78,7 @@ class Guard:
             self._last_box = None
         return cut
 
+    @ranged("guard: accept")
     def accept(self, frame: Frame, performer: Box) -> None:
         """Remembers a frame that was swapped well, and where the performer was in it."""
         self._last_box = performer
@@ -87,6 +90,7 @@ class Guard:
         np.copyto(self._held, frame.bgr)
         self._held_pts_ns = frame.pts_ns
 
+    @ranged("guard: cover")
     def cover(self, frame: Frame, performer: Box | None, faces: Sequence[Box]) -> Frame:
         """A frame that does not show the performer's bare face; ``off`` returns it as it came.
 

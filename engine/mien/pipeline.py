@@ -156,6 +156,11 @@ class Pipeline:
         return [line for stage in stages for line in getattr(stage, "where", [])]
 
     @property
+    def gpu_ms(self) -> float:
+        """What a GPU has worked on frames so far, by its own clock; 0 without one."""
+        return float(getattr(self._swapper, "gpu_ms", 0.0))
+
+    @property
     def persona(self) -> Persona | None:
         """The persona on stage; None before the first is ready and in pass-through."""
         act = self._act

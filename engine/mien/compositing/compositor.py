@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mien import _kernels
+from mien.ranges import ranged
 from mien.types import FaceTrack, Patch, U8Array
 
 
@@ -12,6 +13,7 @@ class Compositor:
     def __init__(self, threads: int = 1) -> None:
         self._threads = threads
 
+    @ranged("composite")
     def composite(self, frame_bgr: U8Array, patch: Patch, track: FaceTrack) -> None:
         """Blends ``patch`` into ``frame_bgr``: ``frame += matte * (patch - frame)``.
 

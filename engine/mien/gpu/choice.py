@@ -54,6 +54,11 @@ class Placement:
             "marks are drawn on the CPU",
         ]
 
+    @property
+    def gpu_ms(self) -> float:
+        """What the GPU has worked so far, by its own clock; 0 on the CPU."""
+        return self.draw.gpu_ms if isinstance(self.draw, FallingBack) else 0.0
+
     def close(self) -> None:
         """Lets go of the GPU, if there is one."""
         close: Callable[[], None] | None = getattr(self.draw, "close", None)

@@ -9,33 +9,25 @@ keeps rare.
 from __future__ import annotations
 
 import ctypes
-import logging
-from collections.abc import Callable, Hashable
 from dataclasses import fields
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from mien.errors import DeviceError, GpuLostError
 from mien.gpu.arguments import check_inside, check_range
 from mien.gpu.drawn_face import DrawnFace
 from mien.gpu.driver import Gpu
-from mien.gpu.graph import FrameGraph
 from mien.gpu.kernels import GpuKernels, launch
 from mien.gpu.lanes import Lane, Layout, Placed
 from mien.gpu.memory import DeviceArray
 from mien.gpu.packing import TRIANGLE_BYTES, Face, FaceMesh, FramePart, View, pack, view, yuv_matrix
+from mien.gpu.queueing import FrameWork, Mark
 from mien.gpu.transfers import Transfers
 from mien.types import F32Array, U8Array
 
-logger = logging.getLogger(__name__)
-
 MOST_RADIUS = 8
 """Pixels that the softening of :meth:`FramePath.paint` may reach."""
-
-Mark = Callable[[str], None]
-"""Called with a step's name once it is queued."""
 
 _KERNELS = ("mien_frame_cover", "mien_frame_composite", "mien_frame_to_yuv")
 _MOST_CONSTANTS = 16
@@ -54,9 +46,6 @@ class FramePath:
     Args:
         gpu: where.
         kernels: of that GPU; closed with this object.
-
-    Attributes:
-        graph_refused: why work is queued piece by piece, without a graph; empty otherwise.
     """
 
     def __init__(self, gpu: Gpu, kernels: GpuKernels | None = None) -> None:
@@ -64,8 +53,7 @@ class FramePath:
         self._kernels = kernels or GpuKernels(gpu)
         pool = self._kernels.pool
         self.transfers = Transfers(gpu, pool)
-        self._graphs = {form: FrameGraph(gpu) for form in ("bgr", "nv12")}
-        self.graph_refused = ""
+        self._work = FrameWork(gpu, "bgr", "nv12")
         self._constants: dict[tuple[Any, ...], tuple[Any, DeviceArray]] = {}
         self._up, self._down = Lane(gpu, pool), Lane(gpu, pool)
         self._scratch: dict[str, DeviceArray] = {}
@@ -81,7 +69,17 @@ class FramePath:
     @property
     def recordings(self) -> int:
         """How often a graph was recorded; seldom grows in the steady state."""
-        return sum(graph.recordings for graph in self._graphs.values())
+        return sum(graph.recordings for graph in self._work.graphs.values())
+
+    @property
+    def gpu_ms(self) -> float:
+        """Milliseconds of all calls together by the GPU's own clock, copies included."""
+        return self._work.gpu_ms
+
+    @property
+    def graph_refused(self) -> str:
+        """Why work is queued piece by piece, without a graph; empty where there is one."""
+        return self._work.graph_refused
 
     def __call__(
         self,
@@ -221,7 +219,8 @@ class FramePath:
             down.receive(stream)
             mark("download")
 
-        self._run("bgr", (up.key, down.key, part.face.triangle_count), queue, mark)
+        self._ready()
+        self._work.run("bgr", (up.key, down.key, part.face.triangle_count), queue, mark)
         return down.host(bgr_at), down.host(matte_at)
 
     def _in_nv12(
@@ -274,7 +273,8 @@ class FramePath:
             mark("download")
 
         key = (up.key, down.key, part.face.triangle_count, y.shape, matrix, picture.pointer)
-        self._run("nv12", (*key, part_at.offset), queue, mark)
+        self._ready("yuv", "mien_yuv_to_bgr")
+        self._work.run("nv12", (*key, part_at.offset), queue, mark)
         np.copyto(y, down.host(y_at))
         np.copyto(uv, down.host(uv_at))
 
@@ -349,6 +349,13 @@ class FramePath:
             kept = self._scratch[name] = self._kernels.pool.array(shape, dtype)
         return kept
 
+    def _ready(self, *other: str) -> None:
+        """Loads every kernel: that cannot be done while a graph is recorded."""
+        for name in _KERNELS:
+            self._kernels.library.function("frame", name)
+        if other:
+            self._kernels.library.function(*other)
+
     def _draw(self, part: FramePart, part_at: Placed, stream: Any, mark: Mark) -> None:
         where = pack(ctypes.c_uint64(self._up.pointer + part_at.offset))
         blocks = max(-(-int(part.face.triangle_count) // _TEAM), 1)
@@ -361,42 +368,12 @@ class FramePath:
         function = self._kernels.library.function("frame", name)
         launch(function, grid, block, stream, buffer)
 
-    def _run(
-        self, form: str, key: Hashable, queue: Callable[[Any, Mark], None], mark: Mark | None
-    ) -> None:
-        """Queues the frame's work and waits for it."""
-        stream, graph = self._gpu.stream, self._graphs[form]
-        for name in _KERNELS:  # nothing may be loaded while a graph is recorded
-            self._kernels.library.function("frame", name)
-        if form == "nv12":
-            self._kernels.library.function("yuv", "mien_yuv_to_bgr")
-        with self._gpu.current("drawing a face"):
-            if mark is not None or self.graph_refused:
-                queue(stream, mark or _unmarked)
-            else:
-                try:
-                    graph.run(key, lambda recorded: queue(recorded, _unmarked), stream)
-                except GpuLostError:
-                    raise
-                except DeviceError as error:
-                    if graph.instantiations:
-                        raise
-                    self.graph_refused = error.what
-                    logger.warning("no CUDA graph, work is queued step by step: %s", error.what)
-                    queue(stream, _unmarked)
-            stream.synchronize()
-
     def close(self) -> None:
         """Frees all memory and unloads the kernels."""
         self._constants.clear()
         self._scratch.clear()
-        for graph in self._graphs.values():
-            graph.close()
+        self._work.close()
         self._up.close()
         self._down.close()
         self.transfers.close()
         self._kernels.close()
-
-
-def _unmarked(step: str) -> None:
-    """For work whose steps nobody times."""

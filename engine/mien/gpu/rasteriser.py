@@ -71,6 +71,11 @@ class FallingBack:
         self._gpu, self._path, self._cpu = gpu, path, cpu
         self.lost = ""
 
+    @property
+    def gpu_ms(self) -> float:
+        """See :attr:`FramePath.gpu_ms`."""
+        return self._path.gpu_ms
+
     def __call__(self, *arguments: Any, **named: Any) -> None:
         """See :class:`Rasteriser`."""
         if self.lost:

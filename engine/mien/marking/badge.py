@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from mien.config import MarkConfig
 from mien.marking.lettering import text_mask
+from mien.ranges import ranged
 from mien.types import U8Array
 
 _WORDS = "mien \u00b7 synthetic"
@@ -34,6 +35,7 @@ class Marker:
         self._keep: npt.NDArray[np.uint16] = np.empty((0, 0, 1), np.uint16)
         self._light: npt.NDArray[np.uint16] = np.empty((0, 0, 1), np.uint16)
 
+    @ranged("mark")
     def apply(self, frame_bgr: U8Array) -> None:
         """Draws the badge into a (H, W, 3) uint8 frame; too small ones stay as they are."""
         if not self._shown:

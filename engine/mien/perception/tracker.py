@@ -20,6 +20,7 @@ from mien.perception.performer import PerformerLock
 from mien.perception.pose import estimate_pose
 from mien.perception.stills import locate_faces
 from mien.perception.views import in_picture, judgeable, shape_change
+from mien.ranges import ranged
 from mien.types import F32Array, FaceTrack, Frame, U8Array
 
 _SMALLEST_SIDE_PX = 16
@@ -110,6 +111,7 @@ class FaceTracker:
         self._search.restart()
         self._lock.new_scene()
 
+    @ranged("track")
     def track(self, frame: Frame) -> list[FaceTrack]:
         """The faces of the next frame, the performer first, then by size.
 

@@ -100,6 +100,11 @@ class Ensemble:
             lines += getattr(swapper, "where", [])
         return lines
 
+    @property
+    def gpu_ms(self) -> float:
+        """What the GPU has worked for all swappers so far, by its own clock."""
+        return sum(float(getattr(one, "gpu_ms", 0.0)) for one in self._swappers.values())
+
     def prepare(self, persona: Persona) -> object:
         """The persona, ready to be drawn by the ensemble's own swapper."""
         return _One(self._first, self._first.prepare(persona))

@@ -25,6 +25,7 @@ from mien.face_regions import face_regions
 from mien.face_shape import VIEW_FROM_LANDMARK, canonical_from_landmarks
 from mien.look import Blend
 from mien.personas.persona import Persona
+from mien.ranges import ranged
 from mien.swappers.mesh.lips import OwnLips
 from mien.swappers.mesh.morph import Mixer
 from mien.swappers.mesh.performer import PerformerModel
@@ -89,12 +90,18 @@ class MeshSwapper:
         """What runs where, and why, in lines for people; empty where nobody asked."""
         return self._placement.lines() if self._placement is not None else []
 
+    @property
+    def gpu_ms(self) -> float:
+        """What the GPU has worked so far, by its own clock; 0 without one."""
+        return self._placement.gpu_ms if self._placement is not None else 0.0
+
     def close(self) -> None:
         """Forgets all performers and lets go of the GPU, if there is one."""
         self._performers.clear()
         if self._placement is not None:
             self._placement.close()
 
+    @ranged("swap")
     def swap(self, frame: Frame, track: FaceTrack, state: object) -> Patch:
         """Draws the persona on one face.
 
