@@ -103,6 +103,7 @@ def live(
     size: options.SizeOption = None,
     fps: options.FpsOption = None,
     refine: options.RefineOption = options.Refine.OFF,
+    occlusion: options.OcclusionOption = options.Occlusion.OFF,
     swapper: options.SwapperOption = "auto",
     device: options.DeviceOption = "auto",
     max_faces: options.MaxFacesOption = 1,
@@ -154,6 +155,7 @@ def live(
         hold_s=hold,
         deadline_ms=deadline,
         refine=refine,
+        occlusion=occlusion,
         budget_ms=options.frame_budget_ms(fps),
     )
     if source != WEBRTC and "://" not in source and not source.startswith(("camera", "file:")):

@@ -15,6 +15,7 @@ from mien.config import (
     GuardMode,
     MarkConfig,
     MeshSwapperConfig,
+    OcclusionConfig,
     PipelineConfig,
     RefineConfig,
     StyleGAN3SwapperConfig,
@@ -26,6 +27,11 @@ SHOWS = "Shows"
 SAFETY = "Safety"
 PICTURE = "Picture"
 MACHINE = "Machine"
+
+
+# Where looking for what covers a face takes more than this share of a frame's time, every
+# second frame is looked at.
+_LOOK_SHARE_OF_BUDGET = 0.25
 
 
 def finite(value: float | None) -> float | None:
@@ -56,6 +62,14 @@ class Eyes(StrEnum):
 
     PERFORMER = "performer"
     PERSONA = "persona"
+
+
+class Occlusion(StrEnum):
+    """Whether what covers the face stays before the persona."""
+
+    AUTO = "auto"
+    ON = "on"
+    OFF = "off"
 
 
 class Refine(StrEnum):
@@ -115,6 +129,13 @@ ToneOption = Annotated[
 ]
 EyesOption = Annotated[
     Eyes, typer.Option(help="Whose iris colour is shown.", rich_help_panel=LOOKS)
+]
+OcclusionOption = Annotated[
+    Occlusion,
+    typer.Option(
+        help="Let hands, microphones and the like stay before the persona.",
+        rich_help_panel=LOOKS,
+    ),
 ]
 RefineOption = Annotated[
     Refine,
@@ -281,6 +302,7 @@ def pipeline_config(
     deadline_ms: float = 0.0,
     device: str = "cpu",
     refine: Refine = Refine.OFF,
+    occlusion: Occlusion = Occlusion.OFF,
     budget_ms: float = 0.0,
 ) -> PipelineConfig:
     """The engine's settings from those of the command line."""
@@ -291,6 +313,9 @@ def pipeline_config(
         mesh=MeshSwapperConfig(likeness=likeness, tone=tone, eyes=eyes.value),
         stylegan3=StyleGAN3SwapperConfig(likeness=likeness, tone=tone),
         refine=RefineConfig(mode=refine.value, budget_ms=budget_ms),
+        occlusion=OcclusionConfig(
+            mode=occlusion.value, budget_ms=budget_ms * _LOOK_SHARE_OF_BUDGET
+        ),
         guard=GuardConfig(mode=mode, hold_s=hold_s, deadline_ms=deadline_ms),
         mark=MarkConfig(badge=badge),
     )

@@ -112,6 +112,7 @@ def play(
     guard: options.GuardOption = options.Guard.OFF,
     badge: options.BadgeOption = True,
     refine: options.RefineOption = options.Refine.OFF,
+    occlusion: options.OcclusionOption = options.Occlusion.OFF,
     swapper: options.SwapperOption = "auto",
     device: options.DeviceOption = "cpu",
     max_faces: options.MaxFacesOption = 1,
@@ -144,6 +145,7 @@ def play(
         threads=threads,
         device=device,
         refine=refine,
+        occlusion=occlusion,
     )
     opened = open_source(source.removeprefix("file:"))
     try:

@@ -69,6 +69,7 @@ def studio(
     performer: options.PerformerOption = None,
     badge: options.BadgeOption = True,
     refine: options.RefineOption = options.Refine.OFF,
+    occlusion: options.OcclusionOption = options.Occlusion.OFF,
     swapper: options.SwapperOption = "auto",
     max_faces: options.MaxFacesOption = 1,
     threads: options.ThreadsOption = 1,
@@ -104,6 +105,7 @@ def studio(
         max_faces=max_faces,
         threads=threads,
         refine=refine,
+        occlusion=occlusion,
         budget_ms=options.frame_budget_ms(None),
     )
     server = ServerConfig(

@@ -51,6 +51,7 @@ def swap(
     size: options.SizeOption = None,
     fps: options.FpsOption = None,
     refine: options.RefineOption = options.Refine.OFF,
+    occlusion: options.OcclusionOption = options.Occlusion.OFF,
     swapper: options.SwapperOption = "auto",
     device: options.DeviceOption = "auto",
     max_faces: options.MaxFacesOption = 1,
@@ -78,6 +79,7 @@ def swap(
         threads=threads,
         device=device,
         refine=refine,
+        occlusion=occlusion,
     )
     cast = cast_of(persona or [])
     one = single_persona(persona or []) if cast is None else ""
