@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from mien.errors import MissingError, OutputError
 from mien.live_view import CONDITION_SIZE, LATENT_SIZE
@@ -55,9 +55,7 @@ def export_live(weights: LiveWeights, folder: Path, *, form: Form = "polyphase")
         folder.mkdir(parents=True, exist_ok=True)
         _write(folder / ENCODER, encoder.SerializeToString())
         _write(folder / GENERATOR, generator.SerializeToString())
-        part = folder / (LATENTS + ".part")
-        save_file(cast, part)
-        os.replace(part, folder / LATENTS)
+        _write(folder / LATENTS, save(cast))
     except OSError as error:
         raise OutputError(f"cannot write to {folder}: {error}", "check the folder") from error
 
