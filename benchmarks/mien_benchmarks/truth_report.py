@@ -31,8 +31,9 @@ def show_truth(result: dict[str, Any], console: Console) -> None:
         _tell_losses(rows, console)
         console.print()
     for name, clips in result["skipped"].items():
-        for clip, why in clips.items():
-            console.print(f"{name} left out of {clip}: {why}")
+        for why in dict.fromkeys(clips.values()):
+            where = [clip for clip, reason in clips.items() if reason == why]
+            console.print(f"{name} left out of {', '.join(where)}: {why}")
 
 
 def _tell_losses(rows: dict[str, dict[str, Any]], console: Console) -> None:

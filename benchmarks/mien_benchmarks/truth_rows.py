@@ -5,14 +5,23 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from mien.compositing import Compositor
-from mien.config import GuardConfig, MarkConfig, PipelineConfig, TrackerConfig
+from mien.config import (
+    GuardConfig,
+    MarkConfig,
+    OcclusionConfig,
+    PipelineConfig,
+    RefineConfig,
+    TrackerConfig,
+)
 from mien.errors import MediaError, MienError, UsageError
+from mien.occlusion import CoveredView, OcclusionStage, open_occlusion
 from mien.perception import FaceDescriptor
 from mien.personas.create import create_persona
 from mien.personas.library import Library
@@ -75,12 +84,38 @@ class _WatchedCompositor:
 
     def take(self, size: tuple[int, int]) -> U8Array:
         """(H, W) uint8: the last patch's matte in the frame, nothing if there was none."""
-        matte = np.zeros(size, np.uint8)
-        if self._patch is not None:
-            left, top, part = self._patch
-            matte[top : top + part.shape[0], left : left + part.shape[1]] = part
-        self._patch = None
+        matte, self._patch = _placed(self._patch, size), None
         return matte
+
+
+class _WatchedOcclusion:
+    """Keeps what was let through in front of the persona in the last frame."""
+
+    def __init__(self, stage: OcclusionStage) -> None:
+        self._stage = stage
+        self._cut: tuple[int, int, U8Array] | None = None
+
+    def look(self, frame_bgr: U8Array, track: FaceTrack) -> CoveredView | None:
+        return self._stage.look(frame_bgr, track)
+
+    def restore(self, frame_bgr: U8Array, patch: Patch, view: CoveredView | None) -> None:
+        self._stage.restore(frame_bgr, patch, view)
+        if view is not None:
+            self._cut = view.left, view.top, view.cut
+
+    def take(self, size: tuple[int, int]) -> U8Array:
+        """(H, W) uint8: what was let through of the last frame."""
+        cut, self._cut = _placed(self._cut, size), None
+        return cut
+
+
+def _placed(part: tuple[int, int, U8Array] | None, size: tuple[int, int]) -> U8Array:
+    """A part of a mask in the whole frame, 0 around it."""
+    whole = np.zeros(size, np.uint8)
+    if part is not None:
+        left, top, values = part
+        whole[top : top + values.shape[0], left : left + values.shape[1]] = values
+    return whole
 
 
 class PipelineRow:
@@ -97,14 +132,20 @@ class PipelineRow:
         self._config, self._swapper, self._wardrobe = config, swapper, wardrobe
         self._pipeline: Pipeline | None = None
         self._compositor = _WatchedCompositor()
+        self._occlusion: _WatchedOcclusion | None = None
 
     def begin(self, clip: TruthClip) -> str:
         """A new pipeline with the clip's persona on stage, or why there is none."""
         self.close()
         try:
             persona = self._wardrobe.persona(clip.persona)
+            stage = open_occlusion(self._config)
+            self._occlusion = _WatchedOcclusion(stage) if stage is not None else None
             self._pipeline = Pipeline.create(
-                self._config, self._swapper, compositor=self._compositor
+                self._config,
+                self._swapper,
+                compositor=self._compositor,
+                occlusion=self._occlusion,
             )
             self._pipeline.set_persona(persona, wait=True)
         except MienError as error:
@@ -119,9 +160,14 @@ class PipelineRow:
         start = time.perf_counter()
         outcome = self._pipeline.process(frame)
         took = time.perf_counter() - start
+        matte, cut = self._compositor.take(frame.size), None
+        if self._occlusion is not None:
+            cut = self._occlusion.take(frame.size)
+            matte = np.asarray(cv2.multiply(matte, 255 - cut, scale=1 / 255), np.uint8)
         return Shown(
             bgr=outcome.frame.bgr,
-            matte=self._compositor.take(frame.size),
+            matte=matte,
+            occlusion=cut,
             ms=took * 1e3,
             swapped=outcome.swapped > 0,
         )
@@ -270,17 +316,26 @@ def _one_of(folder: Path, stem: str) -> Path | None:
 
 
 def base_config(threads: int = 1) -> PipelineConfig:
-    """The default settings without guard and badge, which would hide what is scored."""
+    """The default settings without what would hide or help what is scored.
+
+    Off are the guard, the badge, the refiner and the occlusion net.
+    """
     return PipelineConfig(
         tracker=TrackerConfig(threads=threads),
+        refine=RefineConfig(mode="off"),
         guard=GuardConfig(mode="off"),
+        occlusion=OcclusionConfig(mode="off"),
         mark=MarkConfig(badge=False, metadata=False),
     )
 
 
+_REFINED, _UNCOVERED = "mesh+refiner", "mesh+occlusion"
+
+
 def row_names() -> list[str]:
-    """mien's own rows, in the order of the table: every swapper that is installed."""
-    return sorted(swapper_names(), key=lambda name: (name != "mesh", name))
+    """mien's own rows, in the order of the table: each swapper, the mesh one with its help."""
+    others = [name for name in swapper_names() if name != "mesh"]
+    return ["mesh", _REFINED, _UNCOVERED, *others]
 
 
 def make_row(name: str, wardrobe: Wardrobe, threads: int) -> PipelineRow:
@@ -289,6 +344,12 @@ def make_row(name: str, wardrobe: Wardrobe, threads: int) -> PipelineRow:
     Raises:
         UsageError: no row has this name.
     """
-    if name not in row_names():
+    config = base_config(threads)
+    if name == _REFINED:
+        return PipelineRow(name, replace(config, refine=RefineConfig(mode="on")), "mesh", wardrobe)
+    if name == _UNCOVERED:
+        uncovered = replace(config, occlusion=OcclusionConfig(mode="on"))
+        return PipelineRow(name, uncovered, "mesh", wardrobe)
+    if name not in swapper_names():
         raise UsageError(f"no row is called {name!r}", f"choose from: {', '.join(row_names())}")
-    return PipelineRow(name, base_config(threads), name, wardrobe)
+    return PipelineRow(name, config, name, wardrobe)
