@@ -248,7 +248,9 @@ def test_the_performers_lips_in_the_personas_face(stage: Stage) -> None:
     ways = [away(bgr) for bgr in [*steps, own]]
     assert all(later < earlier for earlier, later in pairwise(ways))
     again = stage.shown(worn)
-    assert differing(again, theirs, by=3) <= EDGE_PIXELS, "the persona itself keeps its lips"
+    # The swapper goes on learning the performer, so that a few pixels move by themselves.
+    kept = differing(again, theirs, by=3) < 0.05 * differing(own, theirs, by=3)
+    assert kept, "the persona itself keeps its lips"
 
 
 def test_lips_are_chosen_in_a_mixture_too(stage: Stage) -> None:
