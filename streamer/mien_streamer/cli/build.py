@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from mien.errors import ModelError, UsageError
 from mien.inference import EngineCache, GeneratorModel, synthesis_cost
-from mien.inference.model import Model
+from mien.inference.model import Model, OnnxModel
 from mien_streamer.cli.app import app
 from mien_streamer.cli.console import say, stderr
 from mien_streamer.cli.generator_options import (
@@ -98,12 +98,22 @@ def _models(swapper: str | None, name: str | None, preset: str | None, root: Pat
         )
     if name is not None or preset is not None:
         return [find_model(name, preset, folder=root)]
-    names = model_library().names()
-    if not names:
+    models = [find_model(own, None, folder=root) for own in model_library().names()]
+    if swapper is not None:
+        models.insert(0, _shipped())
+    if not models:
         raise ModelError(
             "there is no generator to build", "mien models add NAME FILE, or name one with --model"
         )
-    return [find_model(own, None, folder=root) for own in names]
+    return models
+
+
+def _shipped() -> Model:
+    """The generator of the StyleGAN3 swapper."""
+    from mien.swappers.stylegan3 import LiveFiles
+    from mien.swappers.stylegan3.networks import shipped_folder
+
+    return OnnxModel(LiveFiles(folder=shipped_folder()).generator)
 
 
 def _cost(model: Model, path: Path, level: int) -> str:
