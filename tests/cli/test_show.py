@@ -11,12 +11,13 @@ import pytest
 
 from mien.shows.timecode import Timecode
 from mien_streamer.cli.casting import cast_of, single_persona
+from mien_streamer.cli.show_ports import unheard
 from mien_streamer.controls import midi
 from mien_streamer.demo import beat
 from mien_streamer.show_audio import write_wav
 from tests.cli.conftest import PERSONA, Mien, times_of
 from tests.pipeline.fakes import FakeSwapper
-from tests.shows.shows import cue
+from tests.shows.shows import cue, show_of
 from tests.shows.tape import RATE, play
 
 SHOW = f"""\
@@ -232,6 +233,24 @@ def test_a_live_take_is_rendered_again(
     take.write_text('{"t": 1, "show_s": 1, "cue": "nobody"}')
     assert "nobody" in mien(*play, "--take", take).err
     assert mien(*play, "--take", tmp_path / "none").code == 3
+
+
+def test_what_nobody_listens_to_is_said_before_the_show() -> None:
+    silent = {"osc": False, "midi": False, "sound": False}
+    everything = show_of(
+        cue("a", osc="/a"), cue("b", midi="note 1"), cue("c", onset="any"), cue("d", key="k")
+    )
+    said = unheard(everything, **silent)
+    assert [sentence.split(": add ")[1] for sentence in said] == [
+        "--osc 9000",
+        "--midi NAME",
+        "--audio-in NAME",
+    ]
+    assert unheard(everything, osc=True, midi=True, sound=True) == []
+    labels = show_of(cue("a", timecode="00:00:01:00"))
+    assert len(unheard(labels, **silent)) == 1
+    assert unheard(labels, **{**silent, "midi": True}) == []
+    assert unheard(show_of(cue("a", at="1s", button="x")), **silent) == []
 
 
 def test_live_refuses_what_cannot_be_meant(mien: Mien, show: Path, talking: Path) -> None:

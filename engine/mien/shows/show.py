@@ -50,6 +50,10 @@ class Trigger:
     address: str
     from_s: float = 0.0
 
+    def __str__(self) -> str:
+        since = f" {self.from_s:g} s" if self.address == "from" and self.kind == "onset" else ""
+        return f"{self.kind} {self.address}{since}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layers:

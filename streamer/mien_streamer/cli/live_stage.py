@@ -14,7 +14,9 @@ from mien.pipeline import Pipeline
 from mien.shows import Event, Show, ShowPlayer
 from mien.shows.follow import FollowedClock
 from mien.shows.take import take_line
+from mien_streamer.cli.console import say_warning
 from mien_streamer.cli.setup import find_performer, find_persona
+from mien_streamer.cli.show_ports import unheard
 from mien_streamer.cli.stage_door import Door
 from mien_streamer.controls.desk import Desk
 from mien_streamer.show_session import ShowSession, following_clock
@@ -42,6 +44,10 @@ def on_stage(
         pipeline.set_persona(who, wait=True)
         yield Door.of_persona(pipeline, who, config)
         return
+    osc, midi = ports.osc or who.ports.osc, ports.midi or who.ports.midi
+    audio_in = ports.audio_in or who.ports.audio_in
+    for sentence in unheard(who, osc=bool(osc), midi=bool(midi), sound=bool(audio_in)):
+        say_warning(sentence)
     follow = FollowedClock(time.monotonic)
     session = ShowSession(
         who,
@@ -54,11 +60,11 @@ def on_stage(
     with (
         Desk(
             session.player,
-            osc=ports.osc or who.ports.osc,
+            osc=osc,
             osc_out=ports.osc_out or who.ports.osc_out,
-            midi=ports.midi or who.ports.midi,
+            midi=midi,
             midi_out=ports.midi_out or who.ports.midi_out,
-            audio_in=ports.audio_in or who.ports.audio_in,
+            audio_in=audio_in,
             follow=follow,
         ),
         _taking(session.player, ports.take),

@@ -37,6 +37,25 @@ def port_problems(path: Path, show: Show) -> list[Problem]:
     return found
 
 
+def unheard(show: Show, *, osc: bool, midi: bool, sound: bool) -> list[str]:
+    """What a show waits for and nothing is connected to, in sentences; empty when all is well.
+
+    Args:
+        show: what it says.
+        osc, midi, sound: whether each is listened to.
+    """
+    kinds = {trigger.kind for cue in show.cues for trigger in cue.triggers}
+    said: list[str] = []
+    if not osc and (show.follow == "osc" or "osc" in kinds):
+        said.append("the show takes orders by OSC, and nobody listens: add --osc 9000")
+    if not midi and (show.follow in ("midi-clock", "mtc") or "midi" in kinds):
+        said.append("the show takes orders by MIDI, and nobody listens: add --midi NAME")
+    by_tape = show.follow == "ltc" or ("timecode" in kinds and not midi)
+    if not sound and (by_tape or "onset" in kinds):
+        said.append("the show listens for sound, and hears none: add --audio-in NAME")
+    return said
+
+
 def _osc_problem(endpoint: str | None) -> tuple[str, str] | None:
     from mien_streamer.controls.osc import parse_endpoint
 

@@ -68,7 +68,7 @@ def show_part(player: ShowPlayer) -> dict[str, Any]:
                 "to": cue.to or ("slate" if cue.target == "slate" else "pass-through"),
                 "state": state.cues[cue.name],
                 "at_s": state.planned_s[cue.name],
-                "triggers": [f"{t.kind} {t.address}" for t in cue.triggers],
+                "triggers": [str(trigger) for trigger in cue.triggers],
             }
             for cue in player.show.cues
         ],
