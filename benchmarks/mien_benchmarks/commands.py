@@ -11,6 +11,7 @@ from rich.table import Table
 
 from mien.errors import MediaError
 from mien.swappers import chosen_swapper
+from mien_benchmarks.swap_report import page
 from mien_benchmarks.swap_speed import LOOP, BenchSettings, measure_swap
 from mien_benchmarks.truth_measure import TruthSettings, measure_truth
 from mien_benchmarks.truth_report import show_truth
@@ -47,12 +48,16 @@ def swap(
     ] = True,
     swapper: options.SwapperOption = "mesh",
     threads: options.ThreadsOption = 1,
+    device: options.DeviceOption = "cpu",
     json: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write all figures here.")
     ] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write a page with plots here.")
+    ] = None,
 ) -> None:
     """Measure the swap: times of every stage, memory, likeness to the true swap."""
-    part = PartialFile(json) if json is not None else None
+    parts = [PartialFile(path) if path is not None else None for path in (json, html)]
     try:
         worn = find_persona(persona)
         settings = BenchSettings(
@@ -62,6 +67,7 @@ def swap(
             swapper=swapper,
             threads=threads,
             yardstick=yardstick,
+            device=device,
         )
         result = measure_swap(worn, settings)
         _show_speed(result)
@@ -71,17 +77,20 @@ def swap(
             scored = TruthSettings(rows=(chosen_swapper(swapper),), threads=threads)
             result["truth"], _ = measure_truth(truth, scored, open_library())
             show_truth(result["truth"], stdout)
-        if part is not None:
+        texts = (json_format.dumps(result, indent=2) + "\n", page(result))
+        for part, text in zip(parts, texts, strict=True):
+            if part is None:
+                continue
             try:
-                text = json_format.dumps(result, indent=2) + "\n"
                 part.path.write_text(text, encoding="utf-8")
             except OSError as error:
                 raise write_error(part.target, error) from error
             part.commit()
-            part = None
+        parts = []
     finally:
-        if part is not None:
-            part.discard()
+        for part in parts:
+            if part is not None:
+                part.discard()
 
 
 def _show_speed(result: dict[str, Any]) -> None:
@@ -106,4 +115,34 @@ def _show_speed(result: dict[str, Any]) -> None:
     )
     for name, ratio in result["ratio_to_yardstick"].items():
         say(f"{ratio['wall']:.2f} x {name} by the clock, {ratio['cpu']:.2f} x in processor time")
+    jitter = result["jitter"]
+    say(
+        f"neighbouring frames differ by {jitter['mean_step_ms']:.2f} ms, "
+        f"p99 is {jitter['p99_over_p50']:.2f} x p50"
+    )
+    for line in result["where"]:
+        say(line)
+    _show_gpu(result)
     say(f"on {result['device']}, load {result['load_average'][0]:.1f}")
+
+
+def _show_gpu(result: dict[str, Any]) -> None:
+    path = result["gpu_frame_path"]
+    if path is None:
+        if result["settings"]["device"] != "cpu":
+            say(f"no GPU: {result['no_gpu_because']}")
+        return
+    table = Table(box=None, pad_edge=False)
+    for heading in (f"{path['gpu']['name']}, ms", "p50", "p95", "p99", "max"):
+        table.add_column(heading, justify="right" if heading[0] in "pm" else "left")
+    for form in ("bgr", "nv12"):
+        rows = {"whole graph": path[form]["gpu_ms"], "host gap": path[form]["host_gap_ms"]}
+        for name, times in {**path[form]["steps_ms"], **rows}.items():
+            cells = (f"{times[key]:.3f}" for key in ("p50", "p95", "p99", "max"))
+            table.add_row(f"{form}: {name}", *cells)
+    stdout.print(table)
+    if result["gpu_ms"] is not None:
+        say(
+            f"the GPU worked {result['gpu_ms']['p50']:.2f} ms a frame, "
+            f"{result['gpu_ms']['busy_share']:.0%} of the loop's time"
+        )

@@ -27,7 +27,7 @@ from mien.inference import (
     make_runner,
     synthesis_cost,
 )
-from mien_benchmarks.swap_speed import commit_of_checkout, spread
+from mien_benchmarks.times import commit_of_checkout, spread
 from mien_streamer.cli.report import device as machine
 from mien_streamer.cli.report import versions
 

@@ -19,7 +19,7 @@ from mien import _kernels
 from mien.errors import DeviceError
 from mien.face_mesh import face_mesh
 from mien.gpu import Gpu, GpuKernels, Transfers
-from mien_benchmarks.swap_speed import commit_of_checkout, spread
+from mien_benchmarks.times import commit_of_checkout, spread
 from mien_streamer.cli.report import device, versions
 
 FORMAT = "mien-kernels-1"
@@ -157,7 +157,31 @@ def make_cases(settings: KernelBenchSettings) -> Iterator[Case]:
 
 
 def _raster_case(frame: Any, rng: np.random.Generator, threads: int) -> Case:
-    """A face that fills two thirds of the frame's height."""
+    lists, (left, top), (rows, columns) = face_in_frame(frame, rng)
+    out = (
+        np.empty((rows, columns, 3), np.uint8),
+        np.empty((rows, columns), np.uint8),
+        np.empty((rows, columns), np.float32),
+    )
+    texture, aux = lists[:2]
+    return Case(
+        "raster_face",
+        11 * rows * columns + texture.nbytes + aux.nbytes,
+        (*lists, frame, *out),
+        (left, top),
+        {"mien": lambda: _kernels.raster_face(*lists, frame, left, top, *out, threads)},
+    )
+
+
+def face_in_frame(
+    frame: Any, rng: np.random.Generator
+) -> tuple[tuple[Any, ...], tuple[int, int], tuple[int, int]]:
+    """A face that fills two thirds of the frame's height.
+
+    Returns:
+        The first eight arrays of ``raster_face``, and (left, top) and (height, width) of the part
+        that the face covers.
+    """
     mesh = face_mesh()
     height, width = frame.shape[:2]
     scale = height / 27.0
@@ -177,20 +201,8 @@ def _raster_case(frame: Any, rng: np.random.Generator, threads: int) -> Case:
     count = len(place)
     source = np.ascontiguousarray(place[:, :2])
     gain, offset = np.ones((count, 3), np.float32), np.zeros((count, 3), np.float32)
-    out = (
-        np.empty((rows, columns, 3), np.uint8),
-        np.empty((rows, columns), np.uint8),
-        np.empty((rows, columns), np.float32),
-    )
-    lists = (texture, aux, mesh.uv, place, source, gain, offset, mesh.triangles, frame)
-    left, top = int(low[0]), int(low[1])
-    return Case(
-        "raster_face",
-        11 * rows * columns + texture.nbytes + aux.nbytes,
-        (*lists, *out),
-        (left, top),
-        {"mien": lambda: _kernels.raster_face(*lists, left, top, *out, threads)},
-    )
+    arrays = (texture, aux, mesh.uv.copy(), place, source, gain, offset, mesh.triangles.copy())
+    return arrays, (int(low[0]), int(low[1])), (rows, columns)
 
 
 def _even(name: str, frame: Any, work: Callable[[], object]) -> dict[str, Callable[[], object]]:

@@ -25,7 +25,7 @@ from mien.errors import MediaError
 from mien.pipeline import Outcome, Pipeline
 from mien.shows import Event, Show, parse_show
 from mien.types import Frame
-from mien_benchmarks.swap_speed import commit_of_checkout, spread
+from mien_benchmarks.times import commit_of_checkout, spread
 from mien_streamer.cli.report import device, versions
 from mien_streamer.cli.setup import find_persona
 from mien_streamer.controls import osc_message

@@ -9,7 +9,6 @@ from __future__ import annotations
 import gc
 import itertools
 import os
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
@@ -28,6 +27,8 @@ from mien.errors import MediaError
 from mien.personas.persona import Persona
 from mien.pipeline import Outcome, Pipeline
 from mien.types import Frame, U8Array
+from mien_benchmarks.frame_path import measure_frame_path, open_gpu
+from mien_benchmarks.times import commit_of_checkout, spread
 from mien_streamer.cli.report import device, versions
 from mien_streamer.geometry import Geometry, with_geometry
 from mien_streamer.sources import open_source
@@ -37,6 +38,7 @@ MEMORY_FRAMES = 60
 SEED = 7
 RSS_EVERY = 50
 SETTLE_S = 0.003
+PATH_RUNS = 300
 LOOP = "whole loop"
 
 Yardstick = Callable[[U8Array], None]
@@ -53,6 +55,7 @@ class BenchSettings:
         swapper: which swapper.
         threads: threads of each network.
         yardstick: run MediaPipe beside it, where it is installed.
+        device: as ``--device``; with a GPU its own times are measured too.
     """
 
     frames: int = 300
@@ -61,6 +64,7 @@ class BenchSettings:
     swapper: str = "mesh"
     threads: int = 1
     yardstick: bool = True
+    device: str = "cpu"
 
 
 def measure_swap(persona: Persona, settings: BenchSettings) -> dict[str, Any]:
@@ -68,10 +72,14 @@ def measure_swap(persona: Persona, settings: BenchSettings) -> dict[str, Any]:
 
     Raises:
         MediaError: the clip cannot be used.
+        DeviceError: the GPU that was asked for cannot be used.
     """
     commit = commit_of_checkout()
+    path, no_gpu = _frame_path(settings)
     config = PipelineConfig(
-        tracker=TrackerConfig(threads=settings.threads), guard=GuardConfig(mode="hold")
+        device=settings.device,
+        tracker=TrackerConfig(threads=settings.threads),
+        guard=GuardConfig(mode="hold"),
     )
     with Pipeline.create(config, settings.swapper) as pipeline:
         pipeline.set_persona(persona, wait=True)
@@ -80,7 +88,19 @@ def measure_swap(persona: Persona, settings: BenchSettings) -> dict[str, Any]:
         with ExitStack() as stack:
             yardsticks = _open_yardsticks(stack) if settings.yardstick else {}
             samples = _sample(pipeline, settings, yardsticks)
-    return _result(commit, persona, settings, samples, peak_rss_mb)
+        where = pipeline.where
+    result = _result(commit, persona, settings, samples, peak_rss_mb)
+    return {**result, "where": where, "no_gpu_because": no_gpu, "gpu_frame_path": path}
+
+
+def _frame_path(settings: BenchSettings) -> tuple[dict[str, Any] | None, str]:
+    """The GPU's part of a frame alone, or why there is none."""
+    gpu, why_not = open_gpu(settings.device)
+    if gpu is None:
+        return None, why_not
+    with gpu:
+        runs = min(max(settings.frames, 30), PATH_RUNS)
+        return measure_frame_path(gpu, settings.size, runs), ""
 
 
 def _result(
@@ -110,6 +130,12 @@ def _result(
         "face_px": round(float(np.median(samples.faces)), 1) if samples.faces else 0.0,
         "stages_ms": {name: spread(times) for name, times in samples.stages.items()},
         "total_ms": total,
+        "jitter": _jitter(samples.series(LOOP)),
+        "gpu_ms": samples.gpu(),
+        "series_ms": {
+            "total": [round(ms, 3) for ms in samples.series(LOOP)],
+            **{name: [round(ms, 3) for ms in times] for name, times in samples.stages.items()},
+        },
         "fps": round(1000.0 / float(np.mean([t.wall_ms for t in samples.times[LOOP]])), 2),
         "cpu_ms": cpu,
         "peak_rss_mb": round(peak_rss_mb, 1),
@@ -150,7 +176,22 @@ class _Samples:
         self.stages: dict[str, list[float]] = {}
         self.faces: list[float] = []
         self.rss_mb: list[float] = []
+        self.gpu_ms: list[float] = []
         self.swapped = 0
+
+    def series(self, name: str) -> list[float]:
+        return [times.wall_ms for times in self.times[name]]
+
+    def gpu(self) -> dict[str, float] | None:
+        """What the GPU worked on a frame by its own clock, and its share of the loop's time."""
+        if not any(self.gpu_ms):
+            return None
+        gaps = [ms - gpu for ms, gpu in zip(self.stages["swap"], self.gpu_ms, strict=False)]
+        return {
+            **spread(self.gpu_ms),
+            "busy_share": round(sum(self.gpu_ms) / max(sum(self.series(LOOP)), 1e-9), 4),
+            "host_gap_in_swap_p50": round(float(np.median(gaps)), 3),
+        }
 
     def wall(self, name: str) -> dict[str, float]:
         return spread([times.wall_ms for times in self.times[name]])
@@ -168,11 +209,13 @@ def _sample(
     wanted = settings.frames + WARM_UP
     for number, frame in enumerate(itertools.islice(_endless(settings), wanted)):
         rgb = np.asarray(cv2.cvtColor(frame.bgr, cv2.COLOR_BGR2RGB), np.uint8)
+        worked = pipeline.gpu_ms
         outcome, times = _race(pipeline, frame, rgb, yardsticks, order)
         if number < WARM_UP:
             continue
         if number % RSS_EVERY == WARM_UP:
             samples.rss_mb.append(process.memory_info().rss / 1e6)
+        samples.gpu_ms.append(pipeline.gpu_ms - worked)
         samples.swapped += outcome.swapped > 0
         for name, time in times.items():
             samples.times.setdefault(name, []).append(time)
@@ -180,6 +223,18 @@ def _sample(
             samples.stages.setdefault(name, []).append(time_ms)
         samples.faces += [t.box[3] - t.box[1] for t in outcome.tracks if t.is_performer]
     return samples
+
+
+def _jitter(times_ms: list[float]) -> dict[str, float]:
+    """How unevenly frames come: between neighbours, and the slow ones against the usual."""
+    values = np.asarray(times_ms)
+    p50, p99 = np.percentile(values, (50, 99))
+    steps = np.abs(np.diff(values)) if len(values) > 1 else np.zeros(1)
+    return {
+        "mean_step_ms": round(float(steps.mean()), 3),
+        "deviation_ms": round(float(values.std()), 3),
+        "p99_over_p50": round(float(p99 / max(p50, 1e-9)), 3),
+    }
 
 
 def _race(
@@ -260,32 +315,3 @@ def _open_yardsticks(stack: ExitStack) -> dict[str, Yardstick]:
         )
         opened[name] = mesh.process
     return opened
-
-
-def spread(times_ms: list[float]) -> dict[str, float]:
-    """Percentiles and the largest of some times, in milliseconds; p10 is the quiet moments."""
-    values = np.asarray(times_ms)
-    p10, p50, p95, p99 = np.percentile(values, (10, 50, 95, 99))
-    largest = values.max()
-    return {
-        name: round(float(value), 3)
-        for name, value in zip(
-            ("p10", "p50", "p95", "p99", "max"), (p10, p50, p95, p99, largest), strict=True
-        )
-    }
-
-
-def commit_of_checkout() -> str | None:
-    """The commit of the checkout that this runs from, with a mark if it was changed."""
-    try:
-        done = subprocess.run(
-            ["git", "describe", "--always", "--dirty"],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            timeout=5,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip() or None

@@ -72,6 +72,16 @@ class FramePath:
         return sum(graph.recordings for graph in self._work.graphs.values())
 
     @property
+    def bytes_moved(self) -> tuple[int, int]:
+        """Of the last call's copy up and its copy down."""
+        return self._up.nbytes, self._down.nbytes
+
+    @property
+    def origins(self) -> dict[str, str]:
+        """Where the kernels came from, in words."""
+        return dict(self._kernels.library.origins)
+
+    @property
     def gpu_ms(self) -> float:
         """Milliseconds of all calls together by the GPU's own clock, copies included."""
         return self._work.gpu_ms
