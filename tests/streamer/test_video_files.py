@@ -294,6 +294,27 @@ def test_frames_can_be_read_again_from_the_start(tmp_path: Path) -> None:
         assert len(first) == 12
 
 
+def test_a_file_that_was_closed_can_be_read_again(tmp_path: Path) -> None:
+    source = VideoSource(str(make_video(tmp_path / "in.mp4")))
+    count = len(list(source.frames()))
+    source.close()
+    assert len(list(source.frames())) == count
+
+
+def test_a_file_that_is_closed_while_it_starts_over_just_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = VideoSource(str(make_video(tmp_path / "in.mp4")))
+    assert list(source.frames())
+
+    def closed_meanwhile() -> None:
+        source.close()
+        raise MediaError("no picture", "")
+
+    monkeypatch.setattr(source, "_open", closed_meanwhile)
+    assert list(source.frames()) == []
+
+
 def test_what_was_there_stays_until_success_and_after_failure(tmp_path: Path) -> None:
     target = tmp_path / "out.mp4"
     target.write_bytes(b"precious")

@@ -183,7 +183,13 @@ class VideoSource(ClosingSource):
         """All frames in order; a second call reads the file again from its start."""
         if self._started:
             self._release()
-            self._open()
+            self._closing = False
+            try:
+                self._open()
+            except MediaError:
+                if self._closing:  # closed meanwhile, which is no fault of the file
+                    return
+                raise
         self._started = True
         self._closing = False
         try:
