@@ -201,7 +201,8 @@ def test_live_plays_a_show_and_takes_orders_by_osc(
     quick.draw = lambda frame, track, state: (states.append(state), draw(frame, track, state))[1]
     report = tmp_path / "r.json"
     live = ("live", "--show", show, "--source", f"file:{talking}", "--sink", "null")
-    result = mien(*live, "--osc", "0", "--report", report)
+    again = ("--loop", "--duration", "6")
+    result = mien(*live, *again, "--osc", "0", "--report", report)
     assert result.code == 0, result.err
     assert {PERSONA, "ada"} <= set(states)
     assert json.loads(report.read_text())["swapped"] > 0

@@ -40,6 +40,9 @@ _GUESS_FROM = 150
 _PAUSE = 10
 _LEAST_INTERVALS = 40
 
+# Hum is what an average over so long still follows; the slowest signal is not.
+_HUM_S = 0.005
+
 _CHUNK_S = 0.005
 _LEVEL_CHUNKS = 6
 
@@ -158,8 +161,11 @@ class _Edges:
         self._smooth = max(round(rate * _SHORTEST_BIT_S / 6), 1)
         self._rest: F32Array = np.empty(0, np.float32)
         self._tail: F32Array = np.zeros(self._smooth - 1, np.float32)
-        self._levels: deque[tuple[float, float]] = deque(maxlen=_LEVEL_CHUNKS)
-        self._at = 0
+        self._reach = max(round(rate * _HUM_S / 2), 1)
+        self._window: F32Array = np.zeros(2 * self._reach, np.float32)
+        self._levels: deque[float] = deque(maxlen=_LEVEL_CHUNKS)
+        # What comes out is in the middle of what the averages look at.
+        self._at = -self._reach - (self._smooth - 1) / 2
         self._last = 0.0
         self._sign = 0
 
@@ -174,16 +180,9 @@ class _Edges:
         return edges
 
     def _find(self, chunk: F32Array) -> list[float]:
-        if self._smooth > 1:
-            longer = np.concatenate([self._tail, chunk])
-            self._tail = longer[len(longer) - self._smooth + 1 :]
-            chunk = np.convolve(longer, np.full(self._smooth, 1 / self._smooth), "valid")
-        mean = float(chunk.mean())
-        self._levels.append((mean, float(np.square(chunk).mean())))
-        offset = sum(level[0] for level in self._levels) / len(self._levels)
-        power = sum(level[1] for level in self._levels) / len(self._levels) - offset**2
-        limit = _HYSTERESIS * max(power, 0.0) ** 0.5
-        centred = chunk - offset
+        centred = self._clean(chunk)
+        self._levels.append(float(np.square(centred).mean()))
+        limit = _HYSTERESIS * float(np.mean(self._levels)) ** 0.5
         if limit < _SILENCE * _HYSTERESIS:
             self._last = 0.0
             return []
@@ -204,6 +203,20 @@ class _Edges:
         self._sign = int(signs[firm[-1]])
         self._last = float(centred[-1])
         return edges
+
+    def _clean(self, chunk: F32Array) -> F32Array:
+        """The sound without hiss above the signal and without hum below it."""
+        if self._smooth > 1:
+            longer = np.concatenate([self._tail, chunk])
+            self._tail = longer[len(longer) - self._smooth + 1 :]
+            chunk = np.convolve(longer, np.full(self._smooth, 1 / self._smooth), "valid")
+        longer = np.concatenate([self._window, chunk])
+        self._window = longer[-2 * self._reach :]
+        # Summed within the chunk alone, so that no error can add up over an evening.
+        sums = np.concatenate([[0.0], np.cumsum(longer, dtype=np.float64)])
+        width = 2 * self._reach + 1
+        hum = (sums[width:] - sums[:-width]) / width
+        return (longer[self._reach : self._reach + len(chunk)] - hum).astype(np.float32)
 
 
 class _Bits:
