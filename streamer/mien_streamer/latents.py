@@ -138,7 +138,7 @@ class LatentMaker:
         fit = fit_latent(
             portraits,
             self._networks,
-            self._cast,
+            {**self._live.strangers(), **self._cast},
             describe=self._describer.describe,
             progress=progress,
         )

@@ -76,9 +76,7 @@ def test_somebody_elses_photo_is_refused(
 ) -> None:
     create(mien, photo)
     other = tmp_path / "other.png"
-    cast = mien("persona", "info", "bram", "--json")
-    assert cast.code == 0
-    with as_file(files("mien.personas").joinpath("cast", "bram.persona")) as path:
+    with as_file(files("mien.personas").joinpath("cast", "mei.persona")) as path:
         other.write_bytes(load_persona(path).preview_jpeg)
     refused = mien("persona", "latent", "mira", other)
     assert refused.code == 3
@@ -117,7 +115,7 @@ def test_footage_needs_consent_and_the_right_person(
         assert "pictures" in done.err + done.out
         assert (
             mien(
-                "persona", "create", "kim", portrait_of("greta", photo.parent), "--consent", "yes"
+                "persona", "create", "kim", portrait_of("mei", photo.parent), "--consent", "yes"
             ).code
             == 0
         )

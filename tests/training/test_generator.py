@@ -16,7 +16,7 @@ from safetensors.numpy import load_file, save_file  # noqa: E402
 from mien.errors import MediaError, ModelError  # noqa: E402
 from mien.live_view import CONDITION_SIZE, LATENT_SIZE  # noqa: E402
 from mien.networks.live import LiveNetwork, live_config  # noqa: E402
-from mien.networks.live_onnx import ENCODER, GENERATOR, LATENTS, export_live  # noqa: E402
+from mien.networks.live_onnx import ENCODER, GENERATOR, LATENTS, STRANGERS, export_live  # noqa: E402
 from mien.networks.live_weights import (  # noqa: E402
     live_metadata,
     live_network,
@@ -114,6 +114,7 @@ def test_onnx_draws_what_torch_draws(weights_file: Path, tmp_path: Path, form: s
     generator = onnxruntime.InferenceSession(tmp_path / "out" / GENERATOR)
     latents = load_file(tmp_path / "out" / LATENTS)
     assert sorted(latents) == ["ada", "bram"]  # strangers stay at home
+    assert all(name.startswith("stranger") for name in load_file(tmp_path / "out" / STRANGERS))
     (w,) = encoder.run(None, {"condition": condition, "latent": latents["bram"][None]})
     wanted_w = network.w(torch.from_numpy(condition), network.latents[1:2])
     # Encoder weights are rounded to half precision once more, after their gain.

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from mien.networks._onnx_graph import Graph
 
 ENCODER, GENERATOR, LATENTS = "encoder.onnx", "generator.onnx", "latents.safetensors"
+STRANGERS = "strangers.safetensors"
+"""Latents of nobody who can be worn: where a search for somebody else's may begin."""
 
 # As in mien.networks.live and the StyleGAN3 mapping network; a test holds both to one another.
 _MIDDLE, _LIMIT = 0.5, 5.0
@@ -34,11 +36,11 @@ _LEAST_NARROWED = 256
 
 
 def export_live(weights: LiveWeights, folder: Path, *, form: Form = "polyphase") -> None:
-    """Writes ``encoder.onnx``, ``generator.onnx`` and ``latents.safetensors``.
+    """Writes ``encoder.onnx``, ``generator.onnx``, the cast's latents and the strangers'.
 
     Args:
         weights: see :func:`mien.networks.live_weights.read_live_weights`.
-        folder: where to; made if it is not there. Strangers get no latent there.
+        folder: where to; made if it is not there.
         form: of the generator, see :class:`mien.networks.export.ExportOptions`.
 
     Raises:
@@ -46,16 +48,17 @@ def export_live(weights: LiveWeights, folder: Path, *, form: Form = "polyphase")
         OutputError: the files cannot be written.
     """
     encoder, generator = _encoder_model(weights), _generator_model(weights, form)
-    cast = {
-        name: np.ascontiguousarray(latent)
-        for name, latent in zip(weights.names, weights.latents, strict=True)
-        if not name.startswith("stranger")
-    }
+    cast: dict[str, F32Array] = {}
+    strangers: dict[str, F32Array] = {}
+    for name, latent in zip(weights.names, weights.latents, strict=True):
+        who = strangers if name.startswith("stranger") else cast
+        who[name] = np.ascontiguousarray(latent)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _write(folder / ENCODER, encoder.SerializeToString())
         _write(folder / GENERATOR, generator.SerializeToString())
         _write(folder / LATENTS, save(cast))
+        _write(folder / STRANGERS, save(strangers))
     except OSError as error:
         raise OutputError(f"cannot write to {folder}: {error}", "check the folder") from error
 

@@ -24,6 +24,7 @@ from mien.types import F32Array
 logger = logging.getLogger(__name__)
 
 _ENCODER, _GENERATOR, _LATENTS = "encoder.onnx", "generator.onnx", "latents.safetensors"
+_STRANGERS = "strangers.safetensors"
 _REINSTALL = "reinstall mien, or export the networks again; see docs/stylegan3.md"
 
 # The generator is what takes the time. It gains from a second core and hardly from more than
@@ -66,7 +67,20 @@ class LiveFiles:
         Raises:
             ModelError: the file is missing or is not what it should be.
         """
-        return _read_latents(self._file(_LATENTS))
+        latents = _read_latents(self._file(_LATENTS))
+        if not latents:
+            raise ModelError(f"{_LATENTS} holds no latent", _REINSTALL)
+        return latents
+
+    def strangers(self) -> Mapping[str, F32Array]:
+        """The same of people whom nobody wears, where they came along; else empty.
+
+        Raises:
+            ModelError: the file is not what it should be.
+        """
+        if not (self.folder / _STRANGERS).is_file():
+            return {}
+        return _read_latents(self._file(_STRANGERS))
 
     def key(self) -> str:
         """Names these networks among a persona's latents: one of others means nothing here."""
@@ -100,8 +114,6 @@ def _read_latents(path: Path) -> Mapping[str, F32Array]:
         if not sound or not np.isfinite(tensor).all():
             raise ModelError(f"{path.name}: the latent {name!r} is not sound", _REINSTALL)
         latents[name] = np.ascontiguousarray(tensor, np.float32)
-    if not latents:
-        raise ModelError(f"{path.name} holds no latent", _REINSTALL)
     return latents
 
 
