@@ -12,7 +12,7 @@ from mien.guard import Guard
 from mien.marking import Marker, draw_slate
 from mien.personas.persona import Consent, Persona
 from mien.pipeline import Pipeline
-from mien.stages import RefinementStage
+from mien.stages import OcclusionStage, RefinementStage
 from mien.types import F32Array, FaceTrack, Frame, HeadPose, Patch, U8Array
 
 SIZE = (240, 320)
@@ -156,6 +156,7 @@ def make_pipeline(
     persona: Persona | None = None,
     badge: bool = False,
     refinement: RefinementStage | None = None,
+    occlusion: OcclusionStage | None = None,
 ) -> Pipeline:
     """A pipeline of fakes with a persona already on stage."""
     config = PipelineConfig(
@@ -169,6 +170,7 @@ def make_pipeline(
         guard=Guard(config.guard, draw_slate),
         marker=Marker(config.mark),
         refinement=refinement,
+        occlusion=occlusion,
     )
     pipeline.set_persona(persona or make_persona(), wait=True)
     return pipeline

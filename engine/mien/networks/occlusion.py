@@ -1,8 +1,9 @@
 """The occlusion net: which pixels of a face are covered by something before it.
 
 A small U-Net (Ronneberger et al. 2015) on the upright crop of :mod:`mien.occlusion_view`.
-Departures from the paper: pixels are folded into channels first and unfolded last, no
-normalisation, residual blocks, additive skips. Built of the refiner's blocks.
+Departures from the paper: pixels are folded into channels first and unfolded last, residual
+blocks, additive skips, batch normalisation while training (Ioffe and Szegedy 2015), which
+:func:`folded` takes into the convolutions: what ships has none.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ class OcclusionConfig:
         depths: residual blocks at each on the way down; one at each on the way up.
     """
 
-    widths: tuple[int, ...] = (16, 32, 64, 96)
-    depths: tuple[int, ...] = (1, 2, 2, 3)
+    widths: tuple[int, ...] = (16, 32, 48, 64)
+    depths: tuple[int, ...] = (1, 2, 2, 2)
 
     def __post_init__(self) -> None:
         if len(self.widths) != len(self.depths) or not self.widths:
@@ -49,12 +50,26 @@ class OcclusionConfig:
         return int(_FOLD * 2 ** (len(self.widths) - 1))
 
 
-class _Block(nn.Module):
-    def __init__(self, width: int) -> None:
+class _Conv(nn.Module):
+    """A convolution, and its normalisation while training."""
+
+    def __init__(self, inner: int, outer: int, stride: int, normed: bool) -> None:
         super().__init__()
-        self.first = nn.Conv2d(width, width, 3, padding=1)
-        self.second = nn.Conv2d(width, width, 3, padding=1)
-        nn.init.zeros_(self.second.weight)
+        self.conv = nn.Conv2d(inner, outer, 3, stride=stride, padding=1, bias=not normed)
+        self.norm = nn.BatchNorm2d(outer) if normed else nn.Identity()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        result: torch.Tensor = self.norm(self.conv(x))
+        return result
+
+
+class _Block(nn.Module):
+    def __init__(self, width: int, normed: bool) -> None:
+        super().__init__()
+        self.first = _Conv(width, width, 1, normed)
+        self.second = _Conv(width, width, 1, normed)
+        if isinstance(self.second.norm, nn.BatchNorm2d):
+            nn.init.zeros_(self.second.norm.weight)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         inner = functional.leaky_relu(self.first(x), _LEAK)
@@ -62,23 +77,26 @@ class _Block(nn.Module):
 
 
 class OcclusionNet(nn.Module):
-    """See the module. ``forward`` maps (N, 8, S, S) inputs to (N, 1, S, S) logits."""
+    """See the module. ``forward`` maps (N, 8, S, S) inputs to (N, 1, S, S) logits.
 
-    def __init__(self, config: OcclusionConfig | None = None) -> None:
+    Args:
+        config: its shape.
+        normed: with batch normalisation, to be trained; without, as it ships.
+    """
+
+    def __init__(self, config: OcclusionConfig | None = None, *, normed: bool = True) -> None:
         super().__init__()
         self.config = config = config or OcclusionConfig()
         widths = config.widths
         self.fold = nn.PixelUnshuffle(_FOLD)
-        self.stem = nn.Conv2d(INPUT_CHANNELS * _FOLD**2, widths[0], 3, padding=1)
-        self.down = nn.ModuleList(
-            nn.Conv2d(one, other, 3, stride=2, padding=1) for one, other in pairwise(widths)
-        )
+        self.stem = _Conv(INPUT_CHANNELS * _FOLD**2, widths[0], 1, normed)
+        self.down = nn.ModuleList(_Conv(one, other, 2, normed) for one, other in pairwise(widths))
         self.inward = nn.ModuleList(
-            nn.Sequential(*(_Block(width) for _ in range(depth)))
+            nn.Sequential(*(_Block(width, normed) for _ in range(depth)))
             for width, depth in zip(widths, config.depths, strict=True)
         )
         self.up = nn.ModuleList(nn.Conv2d(other, one, 1) for one, other in pairwise(widths))
-        self.outward = nn.ModuleList(_Block(width) for width in widths[:-1])
+        self.outward = nn.ModuleList(_Block(width, normed) for width in widths[:-1])
         self.head = nn.Conv2d(widths[0], _FOLD**2, 3, padding=1)
         self.unfold = nn.PixelShuffle(_FOLD)
         nn.init.zeros_(self.head.weight)
@@ -103,9 +121,29 @@ class OcclusionNet(nn.Module):
         return self.unfold(self.head(x)).float()
 
 
+def folded(network: OcclusionNet) -> OcclusionNet:
+    """The same network without normalisation: each is taken into its convolution."""
+    plain = OcclusionNet(network.config, normed=False)
+    theirs = dict(network.named_modules())
+    with torch.no_grad():
+        for name, module in plain.named_modules():
+            source = theirs[name]
+            if isinstance(module, _Conv) and isinstance(source, _Conv):
+                norm = source.norm
+                if not isinstance(norm, nn.BatchNorm2d):
+                    module.load_state_dict(source.state_dict())
+                    continue
+                gain = norm.weight / torch.sqrt(norm.running_var + norm.eps)  # type: ignore[operator]
+                module.conv.weight.copy_(source.conv.weight * gain[:, None, None, None])
+                module.conv.bias.copy_(norm.bias - norm.running_mean * gain)  # type: ignore[union-attr]
+        for name in ("up", "head"):
+            plain.get_submodule(name).load_state_dict(network.get_submodule(name).state_dict())
+    return plain
+
+
 def multiply_adds(config: OcclusionConfig, size: int = CROP_SIZE) -> int:
     """Multiply-adds of one crop."""
-    network = OcclusionNet(config)
+    network = OcclusionNet(config, normed=False)
     total = 0
 
     def count(module: nn.Module, _: object, output: torch.Tensor) -> None:

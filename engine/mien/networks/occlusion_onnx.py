@@ -59,13 +59,13 @@ def _build(graph: _Graph, weights: dict[str, Array]) -> None:
         return weights[f"{name}.weight"], weights[f"{name}.bias"]
 
     def block(x: str, name: str) -> str:
-        inner = graph.leaky(graph.conv(x, *pair(f"{name}.first")))
-        return graph.leaky(graph.add("Add", x, graph.conv(inner, *pair(f"{name}.second"))))
+        inner = graph.leaky(graph.conv(x, *pair(f"{name}.first.conv")))
+        return graph.leaky(graph.add("Add", x, graph.conv(inner, *pair(f"{name}.second.conv"))))
 
     two, one = (graph.constant(np.array(v, np.float32)) for v in (2.0, 1.0))
     centred = graph.add("Sub", graph.add("Mul", INPUT, two), one)
     folded = graph.add("SpaceToDepth", centred, blocksize=_FOLD)
-    stem, bias = pair("stem")
+    stem, bias = pair("stem.conv")
     if stem.shape[1] != INPUT_CHANNELS * _FOLD**2:
         raise ValueError(f"the first layer sees {stem.shape[1] // _FOLD**2} channels")
     x = graph.leaky(graph.conv(folded, _refolded(stem), bias))
@@ -74,9 +74,9 @@ def _build(graph: _Graph, weights: dict[str, Array]) -> None:
     for level in range(levels):
         if level:
             skips.append(x)
-            x = graph.leaky(graph.conv(x, *pair(f"down.{level - 1}"), stride=2))
+            x = graph.leaky(graph.conv(x, *pair(f"down.{level - 1}.conv"), stride=2))
         depth = 0
-        while f"inward.{level}.{depth}.first.weight" in weights:
+        while f"inward.{level}.{depth}.first.conv.weight" in weights:
             x = block(x, f"inward.{level}.{depth}")
             depth += 1
     doubled = graph.constant(np.array([1, 1, 2, 2], np.float32))

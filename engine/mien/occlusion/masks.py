@@ -15,7 +15,7 @@ _DOUBTFUL, _CERTAIN = 0.40, 0.75
 # From the largest cut that is carried out whole to where none is.
 _FADE = 0.15
 # A spot must reach this somewhere, and be this large (share of the crop), to be a thing.
-_PEAK, _LEAST_SHARE = 0.70, 0.004
+_PEAK, _LEAST_SHARE = 0.60, 0.004
 
 
 def steadied(guess: F32Array, before: F32Array | None) -> F32Array:

@@ -34,7 +34,7 @@ BARE_SHARE = 0.36
 """Share of the samples in which nothing covers the face."""
 
 # Share of the covered faces whose landmarks are found again under the cover.
-_TRACKED_SHARE = 0.5
+_TRACKED_SHARE = 0.25
 _ONLY_SHADOW = 0.06
 _OUTSIDE_WEIGHT = 0.08
 

@@ -27,8 +27,8 @@ class OcclusionRecipe(RunRecipe):
     score_every: int = 500
     grid_every: int = 500
     refresh_every: int = 0
-    widths: tuple[int, ...] = (16, 32, 64, 96)
-    depths: tuple[int, ...] = (1, 2, 2, 3)
+    widths: tuple[int, ...] = (16, 32, 48, 64)
+    depths: tuple[int, ...] = (1, 2, 2, 2)
     held_samples: int = 192
     mixed_precision: bool = True
 

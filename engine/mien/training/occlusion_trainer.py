@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from safetensors.torch import save_file
 
-from mien.networks.occlusion import OcclusionConfig, OcclusionNet
+from mien.networks.occlusion import OcclusionConfig, OcclusionNet, folded
 from mien.training.occlusion_batches import CoveredBatch, CoveredDeck, gathered
 from mien.training.occlusion_loss import occlusion_loss, overlap_counts
 from mien.training.occlusion_recipe import LASTING, OcclusionRecipe
@@ -73,6 +73,7 @@ class OcclusionTrainer(TrainingRun):
         self.network = self._place(OcclusionNet(config))
         self.average = self._place(OcclusionNet(config)).requires_grad_(False)
         self.average.load_state_dict(self.network.state_dict())
+        self.average.eval()
 
     def close(self) -> None:
         """Frees the landmark network and lets others train in the folder."""
@@ -136,10 +137,10 @@ class OcclusionTrainer(TrainingRun):
         cv2.imwrite(str(self.out / f"grid{self.step:07d}.png"), np.vstack(rows))
 
     def write_weights(self) -> None:
-        """Writes the averaged weights, FP16."""
+        """Writes the averaged weights, normalisations folded in, FP16."""
         weights = {
             name: tensor.to(device="cpu", dtype=torch.float16).contiguous()
-            for name, tensor in self.average.state_dict().items()
+            for name, tensor in folded(self.average).state_dict().items()
         }
         part = self.out / (WEIGHTS + ".part")
         save_file(weights, part, metadata={"step": str(self.step)})
