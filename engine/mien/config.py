@@ -44,11 +44,13 @@ class MeshSwapperConfig:
         likeness: 0..1, how much of the persona's shape replaces the performer's.
         tone: 0..1, skin tone from the performer's (0) to the persona's (1).
         eyes: whose iris colour is shown. Gaze is always the performer's.
+        mouth: whose lips are shown. What is between them is always the performer's.
     """
 
     likeness: float = 1.0
     tone: float = 0.6
     eyes: Literal["performer", "persona"] = "persona"
+    mouth: Literal["performer", "persona"] = "persona"
 
     def __post_init__(self) -> None:
         _check_unit("likeness", self.likeness)

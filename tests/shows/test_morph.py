@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from mien.compositing import Compositor
-from mien.config import PipelineConfig
+from mien.config import MeshSwapperConfig, PipelineConfig
 from mien.face_mesh import OUTER_LIPS
 from mien.look import Blend
 from mien.perception import FaceDescriptor, FaceTracker
@@ -262,3 +262,19 @@ def test_lips_are_chosen_in_a_mixture_too(stage: Stage) -> None:
     assert differing(stage.shown(mixed), whole, by=3) <= EDGE_PIXELS
     with pytest.raises(TypeError, match="lips of its own"):
         stage.swapper.with_lips(None, 0.0)
+
+
+def test_a_swapper_may_leave_the_performers_lips_whoever_is_worn(stage: Stage) -> None:
+    pictures = []
+    for mouth in ("persona", "performer"):
+        mesh = MeshSwapperConfig(mouth=mouth)  # type: ignore[arg-type]
+        swapper = MeshSwapper(PipelineConfig(mesh=mesh))
+        bgr = stage.picture.copy()
+        patch = swapper.swap(still(bgr), stage.track, stage.costume("tunde"))
+        Compositor().composite(bgr, patch, stage.track)
+        pictures.append(bgr)
+        swapper.close()
+    changed = np.abs(pictures[0].astype(int) - pictures[1]).max(axis=-1) > 3
+    lips = lips_of(stage.track, pictures[0].shape, 0.12)
+    assert changed[lips].sum() > 100
+    assert not changed[~lips].any()

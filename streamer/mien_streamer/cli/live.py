@@ -73,7 +73,8 @@ def live(
     take: options.TakeOption = None,
     likeness: options.LikenessOption = 1.0,
     tone: options.ToneOption = 0.6,
-    eyes: options.EyesOption = options.Eyes.PERSONA,
+    eyes: options.EyesOption = options.Part.PERSONA,
+    mouth: options.MouthOption = options.Part.PERSONA,
     face: options.FaceOption = None,
     guard: options.GuardOption = options.Guard.HOLD,
     hold: Annotated[
@@ -147,6 +148,7 @@ def live(
         likeness=likeness,
         tone=tone,
         eyes=eyes,
+        mouth=mouth,
         guard=guard,
         badge=badge,
         max_faces=max_faces,

@@ -57,8 +57,8 @@ class Guard(StrEnum):
     OFF = "off"
 
 
-class Eyes(StrEnum):
-    """Whose iris colour is shown."""
+class Part(StrEnum):
+    """Whose part of the face is shown."""
 
     PERFORMER = "performer"
     PERSONA = "persona"
@@ -128,7 +128,11 @@ ToneOption = Annotated[
     ),
 ]
 EyesOption = Annotated[
-    Eyes, typer.Option(help="Whose iris colour is shown.", rich_help_panel=LOOKS)
+    Part, typer.Option(help="Whose iris colour is shown.", rich_help_panel=LOOKS)
+]
+MouthOption = Annotated[
+    Part,
+    typer.Option(help="Whose lips are shown; between them it is you.", rich_help_panel=LOOKS),
 ]
 OcclusionOption = Annotated[
     Occlusion,
@@ -293,7 +297,8 @@ def pipeline_config(
     *,
     likeness: float,
     tone: float,
-    eyes: Eyes,
+    eyes: Part = Part.PERSONA,
+    mouth: Part = Part.PERSONA,
     guard: Guard,
     badge: bool,
     max_faces: int,
@@ -310,7 +315,7 @@ def pipeline_config(
     return PipelineConfig(
         device=device,
         tracker=TrackerConfig(max_faces=max_faces, threads=threads),
-        mesh=MeshSwapperConfig(likeness=likeness, tone=tone, eyes=eyes.value),
+        mesh=MeshSwapperConfig(likeness=likeness, tone=tone, eyes=eyes.value, mouth=mouth.value),
         stylegan3=StyleGAN3SwapperConfig(likeness=likeness, tone=tone),
         refine=RefineConfig(mode=refine.value, budget_ms=budget_ms),
         occlusion=OcclusionConfig(

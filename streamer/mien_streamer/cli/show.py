@@ -138,7 +138,6 @@ def play(
     config = options.pipeline_config(
         likeness=1.0,
         tone=tone,
-        eyes=options.Eyes.PERSONA,
         guard=guard,
         badge=badge,
         max_faces=max_faces,

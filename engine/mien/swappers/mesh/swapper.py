@@ -232,8 +232,9 @@ class MeshSwapper:
             empty = np.zeros((0, 0), dtype=np.uint8)
             return Patch(left=0, top=0, bgr=np.zeros((0, 0, 3), dtype=np.uint8), matte=empty)
         level = _level(costume, _across(vertices))
-        if costume.lips < 1.0:
-            level = self._lips.opened(level, costume.lips)
+        lips = costume.lips if self._config.mouth == "persona" else 0.0
+        if lips < 1.0:
+            level = self._lips.opened(level, lips)
         arrays = (
             level.bgra,
             level.matte,
