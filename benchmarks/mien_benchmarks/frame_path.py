@@ -14,10 +14,11 @@ import numpy as np
 
 from mien.errors import DeviceError
 from mien.gpu import DrawnFace, FramePath, Gpu
-from mien_benchmarks.kernels import SEED, WARM_UP, face_in_frame
+from mien.inference.cuda_driver import load_driver
+from mien_benchmarks.kernel_cases import RADIUS, SEED, face_in_frame
 from mien_benchmarks.times import spread
 
-RADIUS = 2
+WARM_UP = 5
 
 
 def open_gpu(device: str) -> tuple[Gpu | None, str]:
@@ -30,6 +31,7 @@ def open_gpu(device: str) -> tuple[Gpu | None, str]:
         return None, "not asked for"
     index = 0 if device == "auto" else int(device.partition(":")[2] or 0)
     try:
+        load_driver()  # the usual reason, in fewer words than PyCUDA's
         return Gpu(index), ""
     except DeviceError as error:
         if device != "auto":

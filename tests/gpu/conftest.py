@@ -46,8 +46,8 @@ def machine(emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(sys.modules, "pycuda", package)
     monkeypatch.setitem(sys.modules, "pycuda.driver", made.cuda)  # type: ignore[arg-type]
     driver = cuda_driver.CudaDriver(made.libcuda)
-    for module in ("graph", "choice"):
-        monkeypatch.setattr(f"mien.gpu.{module}.load_driver", lambda: driver)
+    for module in ("mien.gpu.graph", "mien.gpu.choice", "mien_benchmarks.frame_path"):
+        monkeypatch.setattr(f"{module}.load_driver", lambda: driver)
     monkeypatch.setattr("mien.gpu.images.usual_places", lambda: made.places)
     monkeypatch.setattr("mien.gpu.choice._RACE_RUNS", 1)
     FakeContext.depth = FakeContext.detached = 0
