@@ -26,7 +26,7 @@ BUNDLED = Path(__file__).resolve().parents[1] / "truth_set"
 """The small set in the source tree; the wheel leaves it out."""
 
 # Columns of the strip, shared by all clips.
-_MOMENTS = 8
+_MOMENTS = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,9 @@ from rich.table import Table
 from mien_benchmarks.truth_bench import ALL
 from mien_benchmarks.truth_motion import SIGNALS
 
-_LIKENESS = ("error", "toneless", "descr.", "nearest", "flicker", "matte", "occl.", "ms")
+_LIKENESS = (
+    "error", "less tone", "descr.", "nearest", "detail", "flicker", "matte", "occl.", "ms",
+)  # fmt: skip
 
 
 def show_truth(result: dict[str, Any], console: Console) -> None:
@@ -24,6 +26,8 @@ def show_truth(result: dict[str, Any], console: Console) -> None:
             if group in row["groups"]
         }
         first = next(iter(rows.values()))
+        # Figures over other clips than the rest cannot be compared with theirs.
+        rows = {name: row for name, row in rows.items() if row["clips"] == first["clips"]}
         title = f"{group}: {first['clips']} clips, {first['frames']} frames"
         console.print(_likeness(title, rows))
         console.print()
@@ -54,10 +58,11 @@ def _likeness(title: str, rows: dict[str, dict[str, Any]]) -> Table:
             number(row["relative_less_tone"], 3),
             number(row["descriptor"], 3),
             percent(row["nearest"]),
+            number(row["detail"], 2),
             number(row["flicker"], 2),
             number(row["matte_iou"], 3),
             number(row["occlusion_iou"], 3),
-            f"{ms['p50']:.1f} ({ms['p25']:.0f}-{ms['p75']:.0f})" if ms else "-",
+            f"{ms['p50']:.0f} ({ms['p25']:.0f}-{ms['p75']:.0f})" if ms else "-",
         )
     return table
 
@@ -79,7 +84,9 @@ def _motion(rows: dict[str, dict[str, Any]]) -> Table:
 
 
 def _table(title: str, headings: Sequence[str]) -> Table:
-    table = Table(box=None, pad_edge=False, title=title, title_justify="left")
+    table = Table(
+        box=None, pad_edge=False, collapse_padding=True, title=title, title_justify="left"
+    )
     table.add_column("", no_wrap=True)
     for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)

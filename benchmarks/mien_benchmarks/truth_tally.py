@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import cv2
 import numpy as np
 
 from mien.types import F32Array, FaceTrack, U8Array
@@ -49,6 +50,7 @@ class Tally:
         unsteady: how the difference from the truth changes from frame to frame, mean absolute,
             one a frame.
         trembling: mean absolute second difference of the picture in time, one a frame.
+        detail: sum of the frames' mean absolute Laplacians: how much fine structure there is.
         descriptors, faces: of the frames that were described, and of all.
         matte, occlusion: overlaps with the true masks.
         ms: times of the frames.
@@ -59,6 +61,7 @@ class Tally:
     error: float = 0.0
     less_tone: float = 0.0
     square: float = 0.0
+    detail: float = 0.0
     unsteady: list[float] = field(default_factory=list)
     trembling: list[float] = field(default_factory=list)
     descriptors: list[F32Array] = field(default_factory=list)
@@ -96,6 +99,8 @@ class Tally:
             self.error += float(np.abs(difference).mean())
             self.less_tone += float(np.abs(difference - difference.mean(axis=0)).mean())
             self.square += float(np.square(difference).mean())
+            grey = cv2.cvtColor(np.ascontiguousarray(picture[window]), cv2.COLOR_BGR2GRAY)
+            self.detail += float(np.abs(cv2.Laplacian(grey, cv2.CV_32F))[inside].mean())
             if self._truth_before is not None:
                 earlier = pixels(self._before[-1]) - pixels(self._truth_before)
                 self.unsteady.append(float(np.abs(difference - earlier).mean()))
@@ -153,6 +158,10 @@ def score_clips(clips: Sequence[Measured]) -> dict[str, Any]:
         "flicker": _ratio(
             [_mean(c.own.trembling) or 0.0 for c in clips if c.truth is not None],
             [_mean(c.truth.trembling) or 0.0 for c in clips if c.truth is not None],
+        ),
+        "detail": _ratio(
+            _per_frame(own, "detail"),
+            _per_frame([c.truth for c in compared if c.truth is not None], "detail"),
         ),
         "unsteady": _mean([value for tally in own for value in tally.unsteady]),
         "matte_iou": _overlap([clip.own.matte for clip in clips]),

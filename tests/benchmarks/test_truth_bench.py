@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from tests.benchmarks.truth_scene import (
@@ -49,7 +50,7 @@ def test_the_true_swap_has_no_error_and_all_its_motion(truths: TruthSet) -> None
         row = found[name]
         assert row["error"] == row["relative_error"] == row["unsteady"] == 0.0
         assert row["psnr_db"] is None
-        assert row["flicker"] == pytest.approx(1.0)
+        assert row["flicker"] == row["detail"] == pytest.approx(1.0)
         assert row["nearest"] == 1.0
         assert row["descriptor"] == found[TRUE_SWAP]["descriptor"] < 0.03
         assert row["pose_error_deg"] == 0.0
@@ -106,6 +107,13 @@ def test_a_shifted_picture_is_worse_and_worse_still_when_shifted_more(truths: Tr
     found = figures(truths, shifted(2), shifted(8))
     assert 0 < found["by 2"]["error"] < found["by 8"]["error"]
     assert 0 < found["by 2"]["relative_less_tone"] < found["by 8"]["relative_less_tone"]
+
+
+def test_a_blurred_face_lacks_detail(truths: TruthSet) -> None:
+    def blurred(_index: int, _driver: U8Array, truth: U8Array) -> U8Array:
+        return np.asarray(cv2.GaussianBlur(truth, (0, 0), 3), np.uint8)
+
+    assert figures(truths, Player("blurred", blurred))["blurred"]["detail"] < 0.5
 
 
 def test_frames_in_another_order_lose_the_motion(truths: TruthSet) -> None:
