@@ -371,3 +371,16 @@ def test_a_state_of_another_swapper_is_refused(swapper: StyleGAN3Swapper) -> Non
         swapper.swap(grey(), face_track(), None)
     with pytest.raises(TypeError):
         swapper.with_dials(None, likeness=1.0, iris=1.0)
+
+
+def test_a_new_face_has_its_own_tone_at_once(live: LiveFiles) -> None:
+    """What was drawn before leaves nothing behind in the next persona's colours."""
+    config = PipelineConfig(stylegan3=StyleGAN3SwapperConfig(tone=0.5))
+    track = face_track()
+    swapper, fresh = StyleGAN3Swapper(config, live), StyleGAN3Swapper(config, live)
+    first, second = (swapper.prepare(cast_persona(name)) for name in ("ada", "kai"))
+    for index in range(3):
+        shown(swapper, grey(index), replace(track, age=index), first)
+    after = shown(swapper, grey(3), replace(track, age=3), second)
+    alone = shown(fresh, grey(3), track, fresh.prepare(cast_persona("kai")))
+    assert np.abs(after.astype(int) - alone).max() <= 2

@@ -37,10 +37,9 @@ from mien.types import F32Array, FaceTrack, Frame, Patch
 
 _MOST_PERFORMERS = 16
 
-# The skin tone that was drawn is averaged over so many frames, and never changed by more than
-# this factor.
-_TONE_FRAMES = 60
-_MOST_GAIN = 1.8
+# Share of the newest skin tone, while the same persona is drawn; the gain's bounds.
+_NEWEST_TONE = 0.15
+_MOST_GAIN = 2.5
 
 
 @dataclass(slots=True)
@@ -52,8 +51,8 @@ class _Seat:
     frame: tuple[int, int] = (-1, -1)
     condition: F32Array = field(default_factory=lambda: np.zeros(0, np.float32))
     crop: F32Array = field(default_factory=lambda: np.zeros((2, 3), np.float32))
-    drawn_skin: F32Array | None = None
-    drawn_frames: int = 0
+    ratio: F32Array | None = None
+    drawn: F32Array = field(default_factory=lambda: np.zeros((0, LATENT_SIZE), np.float32))
 
 
 class StyleGAN3Swapper:
@@ -156,7 +155,7 @@ class StyleGAN3Swapper:
             self._rows(seat.condition, wearing),
             input_transform(seat.crop, track.pose, self._networks.size),
         )
-        gain = self._gain(frame, track, seat, image)
+        gain = self._gain(frame, track, seat, wearing, image)
         picture = self._placer.picture(image, gain, wearing.opacity)
         return self._placer.place(picture, frame_from_crop(seat.crop), frame)
 
@@ -217,9 +216,11 @@ class StyleGAN3Swapper:
             row[:] = self._networks.encode(condition, latent)
         return np.ascontiguousarray((wearing.shares @ w)[None], np.float32)
 
-    def _gain(self, frame: Frame, track: FaceTrack, seat: _Seat, image: F32Array) -> F32Array:
+    def _gain(
+        self, frame: Frame, track: FaceTrack, seat: _Seat, wearing: Wearing, image: F32Array
+    ) -> F32Array:
         """(3,) float32: from the drawn skin's tone towards the performer's."""
-        share = 1.0 - self._config.tone
+        share = np.float32(1.0 - self._config.tone)
         if share <= 0.0:
             return np.ones(3, np.float32)
         size = self._networks.size
@@ -227,18 +228,20 @@ class StyleGAN3Swapper:
         points = track.landmarks[:, :2] @ seat.crop[:, :2].T + seat.crop[:, 2]
         placed = np.concatenate([points, track.landmarks[:, 2:]], axis=1).astype(np.float32)
         scale = track.pose.scale * float(np.hypot(*seat.crop[:, 0]))
-        colours = vertex_colours(
-            np.ascontiguousarray(picture.transpose(1, 2, 0)), placed, max(scale, size / 64.0)
-        )
         normals = seat.performer.normals @ track.pose.rotation.T
-        drawn = mean_skin(colours, normals)
-        seat.drawn_frames += 1
-        step = np.float32(1.0 / min(seat.drawn_frames, _TONE_FRAMES))
-        known = drawn if seat.drawn_skin is None else seat.drawn_skin
-        seat.drawn_skin = known + (drawn - known) * step
-        ratio = np.maximum(seat.performer.skin_bgr, 4.0) / np.maximum(seat.drawn_skin, 4.0)
-        bounded = np.clip(ratio, 1.0 / _MOST_GAIN, _MOST_GAIN)
-        return np.asarray(bounded**share, np.float32)
+        # Both under the same light and from the same side, so that their ratio is steady.
+        drawn = mean_skin(
+            vertex_colours(
+                np.ascontiguousarray(picture.transpose(1, 2, 0)), placed, max(scale, size / 64.0)
+            ),
+            normals,
+        )
+        own = mean_skin(vertex_colours(frame.bgr, track.landmarks, track.pose.scale), normals)
+        ratio = np.clip(np.maximum(own, 4.0) / np.maximum(drawn, 4.0), 1 / _MOST_GAIN, _MOST_GAIN)
+        if seat.ratio is None or not np.array_equal(seat.drawn, wearing.latents):
+            seat.ratio, seat.drawn = ratio, wearing.latents
+        seat.ratio = seat.ratio + (ratio - seat.ratio) * np.float32(_NEWEST_TONE)
+        return np.asarray(seat.ratio**share, np.float32)
 
 
 def _wearing(state: object) -> Wearing | None:
