@@ -84,7 +84,7 @@ class RefineConfig:
         budget_ms: longest mean time of a frame, all stages together; 0 = however long.
     """
 
-    mode: RefineMode = "off"
+    mode: RefineMode = "auto"
     strength: float = 1.0
     budget_ms: float = 0.0
 

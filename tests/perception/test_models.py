@@ -17,7 +17,11 @@ def test_every_listed_file_has_its_hash() -> None:
 
 def test_every_model_file_of_the_package_is_listed() -> None:
     folder = model_path("canonical_face").parent
-    shipped = {path.name for path in folder.iterdir() if path.suffix in {".onnx", ".safetensors"}}
+    shipped = {
+        path.relative_to(folder).as_posix()
+        for path in [*folder.iterdir(), *(folder / "refiner").iterdir()]
+        if path.suffix in {".onnx", ".safetensors"}
+    }
     assert shipped == {model.file for model in catalogue().values()}
 
 
@@ -49,6 +53,7 @@ def test_a_missing_file_is_refused_with_what_to_do(empty_folder: Path) -> None:
 
 def test_a_changed_byte_is_noticed(empty_folder: Path) -> None:
     for model in catalogue().values():
+        (empty_folder / model.file).parent.mkdir(exist_ok=True)
         (empty_folder / model.file).write_bytes(b"not a face")
     with pytest.raises(ModelError, match="corrupt"):
         model_bytes("canonical_face")

@@ -32,7 +32,23 @@ def test_what_it_says_stays_in_bounds() -> None:
     network = Refiner(SMALL)
     torch.nn.init.normal_(network.gain.weight, std=5.0)
     log_gain = network(torch.rand(1, INPUT_CHANNELS, 64, 64))
-    assert 0.1 < log_gain.abs().max() <= SMALL.reach
+    assert 0.1 < log_gain.abs().max() <= 2 * SMALL.reach
+
+
+def test_the_tone_of_the_face_stays_what_it_was() -> None:
+    torch.manual_seed(4)
+    network = Refiner(SMALL)
+    torch.nn.init.normal_(network.gain.weight)
+    torch.nn.init.constant_(network.gain.bias, 0.5)
+    inputs = torch.rand(2, INPUT_CHANNELS, 32, 32)
+    inputs[:, 6] = 0.0
+    inputs[0, 6, 8:24, 8:24] = 1.0
+    log_gain = network(inputs)
+    inner = log_gain[0, :, 2:6, 2:6]
+    assert inner.abs().max() > 0.01
+    torch.testing.assert_close(inner.mean(dim=(1, 2)), torch.zeros(3), atol=1e-6, rtol=0)
+    # Without a patch there is nothing to be even with; still, all is finite.
+    assert torch.isfinite(log_gain[1]).all()
 
 
 def test_the_gain_acts_where_it_reaches() -> None:

@@ -28,6 +28,8 @@ _LEAK = 0.1
 # The performer is seen in patches of so many pixels: light, not features. Networks that saw
 # every pixel painted the performer back in (descriptor 0.28 -> 0.45 on clip 1; glasses).
 _VEIL_PX = 4
+# Cells; a patch that is smaller has no mean to speak of.
+_LEAST_PATCH = 1e-3
 # The level whose pixels are the cells of the gain.
 _GAIN_LEVEL = 1
 
@@ -40,7 +42,7 @@ class RefinerConfig:
         widths: channels at 1/2, 1/4, 1/8... of the view's size; at least two. ONNX Runtime
             is a third slower a multiply-add where they are no multiples of 16 (measured).
         depths: residual blocks at each on the way down; one at each on the way up.
-        reach: largest natural log of the gain.
+        reach: largest natural log of the gain, before its mean is taken off.
     """
 
     widths: tuple[int, ...] = (16, 48, 96)
@@ -102,6 +104,8 @@ class Refiner(nn.Module):
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """(N, 3, S / 4, S / 4) float32: natural log of the gain of blue, green and red.
 
+        Its mean over the patch is nought: the face's tone stays what it was.
+
         Args:
             inputs: (N, 13, S, S), 0..1, as of :func:`mien.refiner_view.stack_view`; S is a
                 multiple of the configuration's stride.
@@ -124,7 +128,8 @@ class Refiner(nn.Module):
         for index in reversed(range(len(self.up))):
             wider = functional.interpolate(self.up[index](x), scale_factor=2.0, mode="nearest")
             x = self.outward[index](wider + skips[index + _GAIN_LEVEL])
-        return torch.tanh(self.gain(x).float()) * self.config.reach
+        log_gain = torch.tanh(self.gain(x).float()) * self.config.reach
+        return log_gain - _mean_over_patch(log_gain, inputs)
 
 
 def compose(inputs: torch.Tensor, log_gain: torch.Tensor) -> torch.Tensor:
@@ -156,6 +161,12 @@ def multiply_adds(config: RefinerConfig, size: int = VIEW_SIZE) -> int:
     with torch.no_grad():
         network(torch.zeros(1, INPUT_CHANNELS, size, size))
     return total
+
+
+def _mean_over_patch(log_gain: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
+    matte = functional.avg_pool2d(inputs[:, 6:7], inputs.shape[-1] // log_gain.shape[-1])
+    total = matte.sum(dim=(2, 3), keepdim=True).clamp(min=_LEAST_PATCH)
+    return (log_gain * matte).sum(dim=(2, 3), keepdim=True) / total
 
 
 def _veiled(inputs: torch.Tensor) -> torch.Tensor:

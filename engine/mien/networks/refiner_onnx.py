@@ -20,6 +20,7 @@ from mien.refiner_view import INPUT_CHANNELS, VIEW_SIZE
 INPUT, OUTPUT = "inputs", "gain"
 # As in mien.networks.refiner; a test holds both to the same numbers.
 _FOLD, _LEAK, _VEIL_PX, _GAIN_LEVEL, _REACH = 2, 0.1, 4, 1, 0.7
+_LEAST_PATCH = 1e-3
 
 Array = npt.NDArray[np.generic]
 
@@ -59,6 +60,13 @@ class _Graph:
             "Conv", x, self.weight(weight), self.weight(bias),
             pads=[pad] * 4, strides=[stride] * 2, kernel_shape=list(weight.shape[2:]),
         )  # fmt: skip
+
+    def pooled(self, x: str, side: int) -> str:
+        return self.add("AveragePool", x, kernel_shape=[side] * 2, strides=[side] * 2)
+
+    def summed(self, x: str) -> str:
+        axes = self.constant(np.array([2, 3], np.int64))
+        return self.add("ReduceSum", x, axes, keepdims=1)
 
     def leaky(self, x: str) -> str:
         return self.add("LeakyRelu", x, alpha=_LEAK)
@@ -129,21 +137,28 @@ def _build(graph: _Graph, weights: Mapping[str, Array]) -> None:
         )  # fmt: skip
         x = block(graph.add("Add", x, skips[index + _GAIN_LEVEL]), f"outward.{index}")
     raw = graph.add("Tanh", graph.conv(x, *pair("gain")))
-    graph.add("Mul", raw, reach, output=OUTPUT)
+    log_gain = graph.add("Mul", raw, reach)
+    cells = VIEW_SIZE // 4
+    matte = graph.pooled("matte", VIEW_SIZE // cells)
+    total = graph.add(
+        "Max", graph.summed(matte), graph.constant(np.array(_LEAST_PATCH, np.float32))
+    )
+    mean = graph.add("Div", graph.summed(graph.add("Mul", log_gain, matte)), total)
+    graph.add("Sub", log_gain, mean, output=OUTPUT)
 
 
 def _veil(graph: _Graph) -> str:
     """The inputs with the performer's pixels in coarse patches."""
     node = graph._onnx.helper.make_node
-    parts = graph.constant(np.array([3, 3, INPUT_CHANNELS - 6], np.int64))
-    graph.nodes.append(node("Split", [INPUT, parts], ["drawn", "performer", "maps"], axis=1))
-    tiles = [_VEIL_PX, _VEIL_PX]
-    coarse = graph.add("AveragePool", "performer", kernel_shape=tiles, strides=tiles)
+    names = ["drawn", "performer", "matte", "maps"]
+    parts = graph.constant(np.array([3, 3, 1, INPUT_CHANNELS - 7], np.int64))
+    graph.nodes.append(node("Split", [INPUT, parts], names, axis=1))
     larger = graph.constant(np.array([1, 1, _VEIL_PX, _VEIL_PX], np.float32))
     light = graph.add(
-        "Resize", coarse, "", larger, mode="linear", coordinate_transformation_mode="half_pixel"
-    )
-    return graph.add("Concat", "drawn", light, "maps", axis=1)
+        "Resize", graph.pooled("performer", _VEIL_PX), "", larger, mode="linear",
+        coordinate_transformation_mode="half_pixel",
+    )  # fmt: skip
+    return graph.add("Concat", "drawn", light, "matte", "maps", axis=1)
 
 
 def _refolded(weight: Array) -> Array:

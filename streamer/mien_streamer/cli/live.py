@@ -103,7 +103,7 @@ def live(
     crop: options.CropOption = None,
     size: options.SizeOption = None,
     fps: options.FpsOption = None,
-    refine: options.RefineOption = options.Refine.OFF,
+    refine: options.RefineOption = options.Refine.AUTO,
     occlusion: options.OcclusionOption = options.Occlusion.OFF,
     swapper: options.SwapperOption = "auto",
     device: options.DeviceOption = "auto",

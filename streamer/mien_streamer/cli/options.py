@@ -48,6 +48,14 @@ def device_name(text: str) -> str:
     return text
 
 
+class CodecPlace(StrEnum):
+    """Where videos are decoded and encoded."""
+
+    CPU = "cpu"
+    AUTO = "auto"
+    GPU = "gpu"
+
+
 class Guard(StrEnum):
     """What is shown when the swap fails."""
 
@@ -163,6 +171,14 @@ DeviceOption = Annotated[
         help="Where faces are drawn: auto (the quicker), cpu, or cuda:N.",
         metavar="DEVICE",
         callback=device_name,
+        rich_help_panel=MACHINE,
+    ),
+]
+CodecsOption = Annotated[
+    CodecPlace,
+    typer.Option(
+        help="Where videos are decoded and encoded: cpu, gpu (NVDEC, NVENC), or auto for the GPU "
+        "where it opens.",
         rich_help_panel=MACHINE,
     ),
 ]
@@ -306,7 +322,7 @@ def pipeline_config(
     hold_s: float = 0.5,
     deadline_ms: float = 0.0,
     device: str = "cpu",
-    refine: Refine = Refine.OFF,
+    refine: Refine = Refine.AUTO,
     occlusion: Occlusion = Occlusion.OFF,
     budget_ms: float = 0.0,
 ) -> PipelineConfig:

@@ -111,7 +111,7 @@ def play(
     tone: options.ToneOption = 0.5,
     guard: options.GuardOption = options.Guard.OFF,
     badge: options.BadgeOption = True,
-    refine: options.RefineOption = options.Refine.OFF,
+    refine: options.RefineOption = options.Refine.AUTO,
     occlusion: options.OcclusionOption = options.Occlusion.OFF,
     swapper: options.SwapperOption = "auto",
     device: options.DeviceOption = "cpu",

@@ -69,7 +69,7 @@ def studio(
     guard: options.GuardOption = options.Guard.HOLD,
     performer: options.PerformerOption = None,
     badge: options.BadgeOption = True,
-    refine: options.RefineOption = options.Refine.OFF,
+    refine: options.RefineOption = options.Refine.AUTO,
     occlusion: options.OcclusionOption = options.Occlusion.OFF,
     swapper: options.SwapperOption = "auto",
     max_faces: options.MaxFacesOption = 1,

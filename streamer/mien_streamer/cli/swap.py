@@ -17,6 +17,7 @@ from mien_streamer.cli.setup import find_persona
 from mien_streamer.cli.show_run import Wishes, play_file
 from mien_streamer.cli.values import parse_geometry
 from mien_streamer.geometry import with_geometry
+from mien_streamer.sinks import VideoOptions
 from mien_streamer.sources import ImageSource, open_source
 from mien_streamer.sources.images import IMAGE_SUFFIXES
 
@@ -51,10 +52,11 @@ def swap(
     crop: options.CropOption = None,
     size: options.SizeOption = None,
     fps: options.FpsOption = None,
-    refine: options.RefineOption = options.Refine.OFF,
+    refine: options.RefineOption = options.Refine.AUTO,
     occlusion: options.OcclusionOption = options.Occlusion.OFF,
     swapper: options.SwapperOption = "auto",
     device: options.DeviceOption = "auto",
+    codecs: options.CodecsOption = options.CodecPlace.CPU,
     max_faces: options.MaxFacesOption = 1,
     threads: options.ThreadsOption = 1,
     report: options.ReportOption = None,
@@ -85,7 +87,7 @@ def swap(
     )
     cast = cast_of(persona or [])
     one = single_persona(persona or []) if cast is None else ""
-    opened = open_source(source, fps=fps)
+    opened = open_source(source, fps=fps, codecs=codecs.value)
     names = [path.name for path in opened.paths] if isinstance(opened, ImageSource) else []
     try:
         if opened.info.frame_count != 1 and _is_one_picture(output):
@@ -109,6 +111,7 @@ def swap(
                 swapper_name=swapper,
                 performer=performer,
                 names=names,
+                video=VideoOptions(codecs=codecs.value),
             )
             report_file.write(build_report(run.stats, settings))
     finally:
