@@ -51,6 +51,10 @@ def truth(
     json: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write all figures here.")
     ] = None,
+    tables: Annotated[
+        Path | None,
+        typer.Option("--markdown", metavar="FILE", help="Write the tables for a document here."),
+    ] = None,
     photos: Annotated[
         Path | None,
         typer.Option(
@@ -65,12 +69,14 @@ def truth(
 ) -> None:
     """Score swaps against the true swap: likeness, identity, motion, steadiness, time."""
     if photos is not None:
-        if folder is not None or output is not None:
-            raise UsageError("--photos takes the place of a set", "leave SET and --output out")
+        if folder is not None or output is not None or tables is not None:
+            raise UsageError(
+                "--photos takes the place of a set", "leave SET, --output and --markdown out"
+            )
         _score_photos(photos, persona or ["ada"], strip, json)
         return
     from mien_benchmarks.truth_measure import BUNDLED, TruthSettings, measure_truth
-    from mien_benchmarks.truth_report import show_truth
+    from mien_benchmarks.truth_report import markdown, show_truth
 
     wanted = (
         None if rows is None else tuple(row for row in rows.split(",") if row not in ("none", ""))
@@ -81,10 +87,10 @@ def truth(
         max_frames=frames,
         threads=threads,
     )
-    with _Results(json, strip) as results:
+    with _Results(json, strip, tables) as results:
         figures, picture = measure_truth(folder or BUNDLED, settings, open_library(), say)
         show_truth(figures, stdout)
-        results.write(figures, picture)
+        results.write(figures, picture, markdown(figures))
 
 
 def _score_photos(photos: Path, personas: list[str], strip: Path | None, json: Path | None) -> None:
@@ -111,28 +117,28 @@ def _score_photos(photos: Path, personas: list[str], strip: Path | None, json: P
 
 
 class _Results:
-    """Files that are refused before the work and appear after it."""
+    """Files that are refused before the work and appear after it; None is not wanted."""
 
-    def __init__(self, json: Path | None, strip: Path | None) -> None:
+    def __init__(self, json: Path | None, strip: Path | None, tables: Path | None = None) -> None:
         if strip is not None and strip.suffix.lower() not in (".png", ".jpg", ".jpeg"):
             raise UsageError(f"cannot tell the picture format of {strip.name}", "use .png or .jpg")
-        self._json = PartialFile(json) if json is not None else None
+        self._parts: dict[str, PartialFile] = {}
         try:
-            self._strip = PartialFile(strip) if strip is not None else None
+            for kind, path in (("json", json), ("strip", strip), ("tables", tables)):
+                if path is not None:
+                    self._parts[kind] = PartialFile(path)
         except Exception:
-            if self._json is not None:
-                self._json.discard()
+            self.__exit__()
             raise
 
     def __enter__(self) -> _Results:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        for part in (self._json, self._strip):
-            if part is not None:
-                part.discard()
+        for part in self._parts.values():
+            part.discard()
 
-    def write(self, figures: object, picture: U8Array | None) -> None:
+    def write(self, figures: object, picture: U8Array | None, tables: str = "") -> None:
         """Writes what was asked for.
 
         Raises:
@@ -140,15 +146,17 @@ class _Results:
         """
         import cv2
 
-        if self._json is not None:
-            text = json_format.dumps(figures, indent=1) + "\n"
-            self._put(self._json, text.encode())
-        if self._strip is not None and picture is not None:
-            quality = [cv2.IMWRITE_JPEG_QUALITY, 88]
-            _, data = cv2.imencode(self._strip.target.suffix.lower(), picture, quality)
-            self._put(self._strip, data.tobytes())
+        self._put("json", (json_format.dumps(figures, indent=1) + "\n").encode())
+        self._put("tables", tables.encode())
+        if "strip" in self._parts and picture is not None:
+            suffix = self._parts["strip"].target.suffix.lower()
+            _, data = cv2.imencode(suffix, picture, [cv2.IMWRITE_JPEG_QUALITY, 88])
+            self._put("strip", data.tobytes())
 
-    def _put(self, part: PartialFile, data: bytes) -> None:
+    def _put(self, kind: str, data: bytes) -> None:
+        part = self._parts.get(kind)
+        if part is None:
+            return
         try:
             part.path.write_bytes(data)
         except OSError as error:

@@ -61,10 +61,10 @@ def test_mien_and_an_outsider_are_scored_side_by_side(
     output.mkdir()
     truth = [frame.truth for frame in truth_frames(clip, frames) if frame.truth is not None]
     write_clip(output / f"{clip.name}.mp4", truth, fps=30)
-    figures, strip = tmp_path / "figures.json", tmp_path / "strip.png"
+    figures, strip, tables = (tmp_path / name for name in ("f.json", "strip.png", "tables.md"))
     result = mien(
         "bench", "truth", one_clip, "--rows", "mesh", "--output", output, "--name", "theirs",
-        "--frames", frames, "--json", figures, "--strip", strip,
+        "--frames", frames, "--json", figures, "--strip", strip, "--markdown", tables,
     )  # fmt: skip
     assert result.code == 0, result.err
     found = json.loads(figures.read_text())
@@ -81,6 +81,9 @@ def test_mien_and_an_outsider_are_scored_side_by_side(
     assert rows["mesh"]["descriptor"] < rows["unswapped"]["descriptor"]
     for name in rows:
         assert name in result.out
+    lines = tables.read_text().splitlines()
+    assert sum(line.startswith("| covered: mesh |") for line in lines) == 2
+    assert len({line.count("|") for line in lines if line}) == 2
     picture = cv2.imread(str(strip))
     assert picture is not None
     assert picture.shape[0] > 4 * 200
