@@ -82,6 +82,34 @@ def test_a_clip_shows_the_persona_and_keeps_sound_and_times(
 
 
 @pytest.mark.usefixtures("home")
+def test_the_refiner_lights_the_persona_and_leaves_it_who_it_is(
+    mien: Mien, talking: Path, tmp_path: Path, eyes: Eyes
+) -> None:
+    wanted = Library(tmp_path / "none").resolve(PERSONA).descriptor
+    pictures: dict[str, list[U8Array]] = {}
+    for mode in ("off", "auto"):
+        output, report = tmp_path / f"{mode}.mp4", tmp_path / f"{mode}.json"
+        result = mien(
+            "swap", talking, "-p", PERSONA, "-o", output, "--refine", mode, "--report", report
+        )
+        assert result.code == 0, result.err
+        found = json.loads(report.read_text())
+        assert ("refine" in found["latency_ms"]["stages"]) == (mode == "auto")
+        assert found["swapped"] == 24
+        pictures[mode] = pictures_of(output)
+    off, auto = (
+        np.median([eyes.distance(picture, wanted) for picture in pictures[mode]])
+        for mode in ("off", "auto")
+    )
+    # Other light moves the descriptor by some hundredths either way.
+    assert auto < min(off + 0.05, 0.5)
+    change = np.mean(
+        [np.abs(a.astype(int) - b).mean() for a, b in zip(*pictures.values(), strict=True)]
+    )
+    assert change > 0.05
+
+
+@pytest.mark.usefixtures("home")
 def test_outside_the_head_nothing_changes(
     mien: Mien, demo_frames: list[U8Array], tmp_path: Path
 ) -> None:
