@@ -31,7 +31,7 @@ from mien_streamer.cli.setup import find_performer
 from mien_streamer.cli.stopping import stop_on_interrupt
 from mien_streamer.loop import run_offline
 from mien_streamer.run_stats import RunStats
-from mien_streamer.sinks import Sink, open_sink
+from mien_streamer.sinks import Sink, VideoOptions, open_sink
 from mien_streamer.sources import Source
 
 EXIT_STOPPED = 1
@@ -75,6 +75,7 @@ def swap_file(
     swapper_name: str = "auto",
     performer: str | None = None,
     names: Sequence[str] = (),
+    video: VideoOptions | None = None,
     watch: Callable[[Frame], Callable[[Outcome], None]] | None = None,
 ) -> FileRun:
     """Swaps every frame of a source into a file, with a progress bar.
@@ -87,6 +88,7 @@ def swap_file(
         swapper_name: which swapper.
         performer: the only person to swap, or None.
         names: file names for a folder of images.
+        video: how a video is encoded.
         watch: sees each frame before it is painted on; what it returns sees the outcome.
 
     Raises:
@@ -100,7 +102,7 @@ def swap_file(
         pipeline.set_persona(persona, wait=True)
         tally = Tally(_watched(pipeline, watch))
         with stop_on_interrupt() as stop, progress_bar(source.info.name) as progress:
-            sink = _open_sink(output, source, persona, config, names)
+            sink = _open_sink(output, source, persona, config, names, video)
             checked = SwappedOrNothing(sink, tally, source.info.name, stop)
             stats = run_offline(source, tally, checked, progress=progress, stop=stop)
         return FileRun(stats, tally, stopped=stop.is_set())
@@ -127,14 +129,16 @@ def _open_sink(
     persona: Persona,
     config: PipelineConfig,
     names: Sequence[str],
+    video: VideoOptions | None,
 ) -> Sink:
     if not config.mark.metadata:
-        return open_sink(str(output), source.info, names=names)
+        return open_sink(str(output), source.info, video=video, names=names)
     statement = Statement.about(persona)
     return open_sink(
         str(output),
         source.info,
         metadata=statement.container_tags(),
+        video=video,
         names=names,
         embed=statement.embed,
     )

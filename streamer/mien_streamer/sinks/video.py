@@ -16,9 +16,10 @@ from av.container import OutputContainer
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 from av.video.stream import VideoStream
 
-from mien.errors import OutputError, UsageError
+from mien.errors import DeviceError, OutputError, UsageError
 from mien.types import Frame, U8Array
 from mien_streamer.colour import yuv420_bt709_from_bgr
+from mien_streamer.gpu_codecs import NVENC, Codecs, choose_encoder, nvenc_options
 from mien_streamer.sinks.audio import AudioTracks
 from mien_streamer.sinks.partial import PartialFile, refuse_same_file, write_error
 from mien_streamer.sinks.sink import ClosingSink
@@ -44,11 +45,13 @@ class VideoOptions:
         preset: x264 speed, ``ultrafast`` to ``veryslow``; ``veryfast`` keeps up with
             720p on two cores.
         audio: carry the input's audio tracks over.
+        codecs: where pictures are encoded: ``auto`` takes the GPU where its encoder opens.
     """
 
     crf: float = 18.0
     preset: str = "veryfast"
     audio: bool = True
+    codecs: Codecs = "cpu"
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.crf <= 51.0:
@@ -61,6 +64,9 @@ class VideoFileSink(ClosingSink):
     Odd widths and heights grow by one column or row that repeats the edge, because
     4:2:0 video has no odd sizes. Timestamps are those of the frames, on the source's
     own clock; one thread may call it.
+
+    Attributes:
+        encoder: FFmpeg's name of what encodes, from the first frame on.
     """
 
     def __init__(
@@ -86,6 +92,7 @@ class VideoFileSink(ClosingSink):
         self._last_ticks: int | None = None
         self._done = False
         self.frames = 0
+        self.encoder = ""
 
     def write(self, frame: Frame) -> None:
         """Encode one frame.
@@ -127,6 +134,9 @@ class VideoFileSink(ClosingSink):
         except (av.error.FFmpegError, OSError) as error:
             self.abort()
             raise write_error(self._part.target, error) from error
+        except DeviceError:
+            self.abort()
+            raise
 
     def _start(self) -> None:
         assert self._size is not None
@@ -155,7 +165,11 @@ class VideoFileSink(ClosingSink):
         height, width = (side + side % 2 for side in self._size)
         options = {"crf": f"{self._options.crf:g}", "preset": self._options.preset}
         rate = self._info.fps or FALLBACK_FPS
-        stream = container.add_stream("libx264", rate=rate, options=options)
+        self.encoder = choose_encoder(self._options.codecs)
+        if self.encoder == NVENC:
+            options = nvenc_options(self._options.crf)
+        stream = container.add_stream(self.encoder, rate=rate, options=options)
+        assert isinstance(stream, VideoStream)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.time_base = self._info.time_base
         coder = stream.codec_context

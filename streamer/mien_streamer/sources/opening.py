@@ -6,6 +6,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from mien.errors import MediaError
+from mien_streamer.gpu_codecs import Codecs
 from mien_streamer.sources.images import IMAGE_SUFFIXES, ImageSource
 from mien_streamer.sources.source import Source
 from mien_streamer.sources.video import VideoSource
@@ -17,6 +18,7 @@ def open_source(
     size: tuple[int, int] | None = None,
     fps: float | None = None,
     loop: bool = False,
+    codecs: Codecs = "cpu",
 ) -> Source:
     """An opened source.
 
@@ -26,6 +28,7 @@ def open_source(
             read as fast as it goes.
         size: (width, height) to ask a camera for.
         fps: rate to ask a camera for; rate of an image folder.
+        codecs: where a video is decoded; see :data:`~mien_streamer.gpu_codecs.Codecs`.
         loop: start a ``file:`` over when it ends.
 
     Raises:
@@ -40,13 +43,13 @@ def open_source(
     if kind == "file" and not rest.startswith("//"):
         from mien_streamer.sources.paced import PacedSource
 
-        return PacedSource(_open_path(rest, fps), loop=loop)
+        return PacedSource(_open_path(rest, fps, codecs), loop=loop)
     if "://" in spec:
-        return VideoSource(spec)
-    return _open_path(spec, fps)
+        return VideoSource(spec, codecs=codecs)
+    return _open_path(spec, fps, codecs)
 
 
-def _open_path(text: str, fps: float | None) -> Source:
+def _open_path(text: str, fps: float | None, codecs: Codecs) -> Source:
     path = Path(text).expanduser()
     if path.is_dir():
         rate = None if fps is None else Fraction(fps).limit_denominator(1001)
@@ -55,4 +58,4 @@ def _open_path(text: str, fps: float | None) -> Source:
         raise MediaError(f"no such file or folder: {text}", "check the path")
     if path.suffix.lower() in IMAGE_SUFFIXES:
         return ImageSource(str(path), [path])
-    return VideoSource(str(path))
+    return VideoSource(str(path), codecs=codecs)

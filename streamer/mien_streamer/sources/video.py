@@ -14,9 +14,10 @@ from av.container import InputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
-from mien.errors import MediaError
+from mien.errors import DeviceError, MediaError
 from mien.types import Frame
 from mien_streamer.colour import BgrConverter
+from mien_streamer.gpu_codecs import Codecs, decoding_refused, nvdec
 from mien_streamer.orientation import Orientation
 from mien_streamer.sources.source import (
     LIVE_TIME_BASE,
@@ -91,10 +92,24 @@ class VideoSource(ClosingSource):
 
     Attributes:
         damaged: packets that could not be decoded so far.
+
+    Args:
+        codecs: where the stream is decoded: ``auto`` takes the GPU where its decoder opens.
+
+    Raises:
+        MediaError: nothing here can be decoded.
+        DeviceError: ``codecs`` is ``gpu`` and the GPU does not decode it.
     """
 
-    def __init__(self, where: str, *, clock_ns: Callable[[], int] = time.monotonic_ns) -> None:
+    def __init__(
+        self,
+        where: str,
+        *,
+        clock_ns: Callable[[], int] = time.monotonic_ns,
+        codecs: Codecs = "cpu",
+    ) -> None:
         self._where = where
+        self._codecs = codecs
         self._clock_ns = clock_ns
         self._closing = False
         self._started = False
@@ -106,11 +121,7 @@ class VideoSource(ClosingSource):
         self.info = self._describe(self._open())
 
     def _open(self) -> av.VideoFrame:
-        self._container = open_media(self._where)
-        self._stream = _video_stream(self._container, self._where)
-        self._stream.thread_type = "AUTO"
-        self._pictures = self._decode(self._container, self._stream)
-        head = next(self._pictures, None)
+        head = self._begin(open_media(self._where)) if self._codecs == "cpu" else self._on_gpu()
         if head is None:
             self._release()
             raise MediaError(
@@ -118,6 +129,30 @@ class VideoSource(ClosingSource):
                 "the file is cut off or damaged; copy or export it again",
             )
         self._head = head
+        return head
+
+    def _begin(self, container: InputContainer) -> av.VideoFrame | None:
+        """The first picture."""
+        self._container = container
+        self._stream = _video_stream(container, self._where)
+        self._stream.thread_type = "AUTO"
+        self._pictures = self._decode(container, self._stream)
+        return next(self._pictures, None)
+
+    def _on_gpu(self) -> av.VideoFrame | None:
+        """The first picture by NVDEC; by the CPU where that does not open, and says so."""
+        open_media(self._where).close()  # what is wrong with the file is no fault of the GPU
+        why: Exception = DeviceError("it gives no picture")
+        try:
+            timeout = 10.0 if "://" in self._where else None
+            head = self._begin(av.open(self._where, hwaccel=nvdec(), timeout=timeout))
+        except (av.error.FFmpegError, OSError) as error:
+            head, why = None, error
+        if head is None:
+            self._release()
+            decoding_refused(self._codecs, why)
+            self._codecs = "cpu"  # it is said once
+            head = self._begin(open_media(self._where))
         return head
 
     def _describe(self, head: av.VideoFrame) -> SourceInfo:
