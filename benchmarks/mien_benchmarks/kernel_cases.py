@@ -40,7 +40,7 @@ class Case:
     nbytes: int
     arrays: tuple[Any, ...]
     on_host: dict[str, Callable[[], object]]
-    on_gpu: Callable[[GpuKernels, list[Any]], None]
+    on_gpu: Callable[[GpuKernels, Any], None]
     settings: tuple[Any, ...] = ()
 
 
@@ -121,12 +121,16 @@ def _raster_case(frame: Any, rng: np.random.Generator, threads: int) -> Case:
     )
     texture, aux = lists[:2]
     draw: Any = _kernels.raster_face
+
+    def on_gpu(gpu: Any, a: Any) -> None:
+        gpu.raster_face(*a[:9], left, top, *a[9:])
+
     return Case(
         "raster_face",
         11 * rows * columns + texture.nbytes + aux.nbytes,
         (*lists, frame, *out),
         {"mien": lambda: draw(*lists, frame, left, top, *out, threads)},
-        lambda gpu, a: gpu.raster_face(*a[:9], left, top, *a[9:]),
+        on_gpu,
     )
 
 
@@ -169,7 +173,7 @@ def _points_case(frame: Any, rng: np.random.Generator, threads: int) -> Case:
         count * (3 * side * side + 20),
         (frame, points, colours),
         {"mien": lambda: _kernels.sample_points(frame, points, colours, POINT_RADIUS)},
-        lambda gpu, a: gpu.sample_points(*a, POINT_RADIUS),
+        lambda gpu, a: gpu.sample_points(a[0], a[1], a[2], POINT_RADIUS),
     )
 
 
@@ -184,7 +188,7 @@ def _lrelu_case(rng: np.random.Generator, threads: int) -> Case:
         x.nbytes + y.nbytes,
         (x, y, bias, rise, fall),
         {"mien": lambda: _kernels.filtered_lrelu(x, y, bias, rise, fall, *LRELU, threads=threads)},
-        lambda gpu, a: filtered_lrelu(gpu, *a, *LRELU),
+        lambda gpu, a: filtered_lrelu(gpu, a[0], a[1], a[2], a[3], a[4], *LRELU),
         LRELU,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from mien_benchmarks.kernel_cases import CROP, RADIUS, Case
@@ -20,7 +21,7 @@ def torch_times(
         return
     if not torch.cuda.is_available():
         return
-    device = f"cuda:{index}"
+    device, event = f"cuda:{index}", partial(torch.cuda.Event, enable_timing=True)
     with torch.inference_mode(), torch.cuda.device(index):
         for case in cases:
             work = torch_work(case, device)
@@ -28,7 +29,7 @@ def torch_times(
                 continue
             marks = []
             for _ in range(warm_up + runs):
-                start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+                start, end = event(), event()
                 start.record()
                 work()
                 end.record()
