@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import webbrowser
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -72,6 +73,7 @@ def studio(
     refine: options.RefineOption = options.Refine.AUTO,
     occlusion: options.OcclusionOption = options.Occlusion.OFF,
     swapper: options.SwapperOption = "auto",
+    device: options.DeviceOption = "auto",
     max_faces: options.MaxFacesOption = 1,
     threads: options.ThreadsOption = 1,
     host: server_options.HostOption = server_options.DEFAULT_HOST,
@@ -106,6 +108,7 @@ def studio(
         badge=badge,
         max_faces=max_faces,
         threads=threads,
+        device=device,
         refine=refine,
         occlusion=occlusion,
         budget_ms=options.frame_budget_ms(None),
@@ -129,7 +132,9 @@ def studio(
             pipeline.enrol_performer(find_performer(performer))
 
         def set_up(inlet: Inlet) -> StageConfig:
-            return _stage_config(inlet, source, folder, guard.value, likeness, swapper)
+            made = _stage_config(inlet, source, folder, guard.value, likeness, swapper)
+            where = "; ".join(pipeline.where)
+            return replace(made, reason=where) if where else made
 
         with (
             Studio(server, pipeline, Gallery(open_library()), set_up) as running,
@@ -141,6 +146,8 @@ def studio(
                 hook_show(
                     running, door.player, set_bare=pipeline.set_bare, statement=door.statement
                 )
+            for line in pipeline.where:
+                say(line)
             say(f"the studio is open: {running.url}")
             say(f"OBS by WHIP: {running.server.url}/whip, Browser Source: {_player(running.url)}")
             if open_browser:
