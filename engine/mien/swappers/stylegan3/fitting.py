@@ -33,6 +33,9 @@ Progress = Callable[[float], None]
 _COMPARED = 64
 # Eyes and mouth are small and say much.
 _FEATURE_WEIGHT = 2.0
+# How much a matte that is wrong by 1 counts beside a colour that is.
+_MATTE = 0.5
+_GREY = np.float32(0.4)
 # How much a unit of descriptor distance counts beside a code value of 1.0 everywhere.
 _IDENTITY = 0.35
 # How much leaving the latents that are known counts, per deviation.
@@ -188,21 +191,32 @@ class _Target:
         self.condition = observe_driver(portrait.image_bgr, portrait.track, PerformerModel())
         self.transform = input_transform(crop, portrait.track.pose, size)
         self.weight = _weights(self.landmarks, size)
-        photo = cut_crop(portrait.image_bgr, crop, size)
-        self._photo = _reduced(photo.astype(np.float32) / np.float32(255.0))
+        photo = cut_crop(portrait.image_bgr, crop, size).astype(np.float32) / np.float32(255.0)
+        self._photo = _reduced(photo)
+        self._within = _oval(self.landmarks, size, 1.0)[..., None]
+        self._surely = _reduced(_oval(self.landmarks, size, 0.9))
+        self._perhaps = _reduced(_oval(self.landmarks, size, 1.25))
         self._describe = describe
-        self._wanted = None if describe is None else describe(photo, self.landmarks)
+        self._wanted = None if describe is None else self._identity(photo)
 
     def residual(self, image: F32Array) -> tuple[F64Array, F64Array]:
-        """Weighted differences of the picture, and of the descriptor (empty without one)."""
+        """Weighted differences of picture and matte, and of the descriptor (maybe empty)."""
         bgr = np.clip(image[:3].transpose(1, 2, 0), 0.0, 1.0)
         differs = (_reduced(bgr) - self._photo) * self.weight[..., None]
-        if self._describe is None or self._wanted is None:
-            return differs.ravel().astype(np.float64), np.zeros(0)
-        seen = self._describe(
-            np.ascontiguousarray((bgr * 255.0 + 0.5).astype(np.uint8)), self.landmarks
-        )
-        return differs.ravel().astype(np.float64), (seen - self._wanted).astype(np.float64)
+        # The face is covered, and what is far from it is not; between, hair decides.
+        matte = _reduced(np.clip(image[3], 0.0, 1.0))
+        lacks = np.maximum(self._surely - matte, 0.0) + np.maximum(matte - self._perhaps, 0.0)
+        picture = np.concatenate([differs.ravel(), _MATTE * lacks.ravel()]).astype(np.float64)
+        if self._wanted is None:
+            return picture, np.zeros(0)
+        return picture, (self._identity(bgr) - self._wanted).astype(np.float64)
+
+    def _identity(self, bgr: F32Array) -> F32Array:
+        """The descriptor of the face alone, over grey: hair and background are not its own."""
+        assert self._describe is not None
+        alone = _GREY + (bgr - _GREY) * self._within
+        picture = np.ascontiguousarray((alone * 255.0 + 0.5).astype(np.uint8))
+        return self._describe(picture, self.landmarks)
 
 
 class _Search:
@@ -235,7 +249,8 @@ class _Search:
         """Difference in code values, and descriptor distance (NaN without one)."""
         picture, identity = self.residuals(rows)
         distance = float(np.linalg.norm(identity)) if identity.size else float("nan")
-        return 255.0 * float(np.linalg.norm(picture)) / self._level, distance
+        colours = picture.reshape(len(self._targets), -1)[:, : 3 * _COMPARED**2]
+        return 255.0 * float(np.linalg.norm(colours)) / self._level, distance
 
     def descend(
         self, build: _OneLatent | _TwoLatents, rounds: int, tick: Callable[[], None]
@@ -275,6 +290,16 @@ class _Search:
 def _reduced(bgr: F32Array) -> F32Array:
     reduced = cv2.resize(bgr, (_COMPARED, _COMPARED), interpolation=cv2.INTER_AREA)
     return np.asarray(reduced, np.float32)
+
+
+def _oval(landmarks: F32Array, size: int, grow: float) -> F32Array:
+    """(size, size) float32: 1 inside the face oval, made larger about its middle."""
+    points = landmarks[list(FACE_OVAL), :2]
+    middle = points.mean(axis=0)
+    corners = np.round(np.clip(middle + (points - middle) * grow, -size, 2 * size))
+    canvas = np.zeros((size, size), np.float32)
+    cv2.fillPoly(canvas, [corners.astype(np.int32)], (1.0,))
+    return np.asarray(cv2.GaussianBlur(canvas, (0, 0), size / 64.0), np.float32)
 
 
 def _weights(landmarks: F32Array, size: int) -> F32Array:
