@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from mien.errors import UsageError
 from mien_streamer.cli.console import say
 from mien_streamer.cli.train import _STOPPING, _untrained, train_app
 
@@ -101,11 +102,18 @@ def export_generator(
     folder: Annotated[
         Path, typer.Argument(metavar="FOLDER", help="Folder for the files that the swapper runs.")
     ],
+    form: Annotated[
+        str, typer.Option(help="polyphase (for processors) or depthwise (for graphics cards).")
+    ] = "polyphase",
 ) -> None:
     """Write trained networks as the ONNX files that the StyleGAN3 swapper runs."""
     from mien.networks.live_onnx import export_live
     from mien.networks.live_weights import read_live_weights
 
-    export_live(read_live_weights(weights), folder)
+    if form not in ("polyphase", "depthwise"):
+        raise UsageError(f"no form named {form!r}", "polyphase or depthwise")
+    export_live(
+        read_live_weights(weights), folder, form="depthwise" if form == "depthwise" else "polyphase"
+    )
     total = sum(path.stat().st_size for path in folder.iterdir())
     say(f"wrote {folder} ({total / 1e6:.1f} MB)")
