@@ -106,6 +106,7 @@ class Pipeline:
         swapper_name: str = "auto",
         *,
         compositor: CompositorStage | None = None,
+        refinement: RefinementStage | None = None,
         occlusion: OcclusionStage | None = None,
     ) -> Pipeline:
         """A pipeline of the stages that ship with mien; those handed in take their place.
@@ -122,15 +123,14 @@ class Pipeline:
         from mien.swappers import Ensemble
 
         config = config or PipelineConfig()
-        swapper = Ensemble(swapper_name, config)
         return cls(
             config,
             tracker=FaceTracker(config.tracker, config.device),
-            swapper=swapper,
+            swapper=Ensemble(swapper_name, config),
             compositor=compositor or Compositor(),
             guard=Guard(config.guard, draw_slate),
             marker=Marker(config.mark),
-            refinement=open_refinement(config.refine, threads=config.tracker.threads),
+            refinement=refinement or open_refinement(config.refine, threads=config.tracker.threads),
             occlusion=occlusion or open_occlusion(config),
         )
 
