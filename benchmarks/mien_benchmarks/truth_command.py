@@ -42,6 +42,10 @@ def truth(
             metavar="A,B", help="Only these of mien's own rows, or none; all if left out."
         ),
     ] = None,
+    refiner: Annotated[
+        Path | None,
+        typer.Option(metavar="ONNX", help="A refiner to score in place of the shipped one."),
+    ] = None,
     frames: Annotated[
         int | None, typer.Option(min=2, help="Stop every clip after so many.")
     ] = None,
@@ -86,6 +90,7 @@ def truth(
         outsider=(name, output) if output is not None else None,
         max_frames=frames,
         threads=threads,
+        refiner=refiner,
     )
     with _Results(json, strip, tables) as results:
         figures, picture = measure_truth(folder or BUNDLED, settings, open_library(), say)

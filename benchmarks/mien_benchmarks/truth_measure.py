@@ -38,12 +38,14 @@ class TruthSettings:
         outsider: name of the row and where its output lies.
         max_frames: of a clip.
         threads: of each network.
+        refiner: ONNX file of a refiner to score in place of the shipped one.
     """
 
     rows: tuple[str, ...] | None = None
     outsider: tuple[str, Path] | None = None
     max_frames: int | None = None
     threads: int = 1
+    refiner: Path | None = None
 
 
 def measure_truth(
@@ -100,7 +102,8 @@ def _rows(
 ) -> Sequence[PipelineRow | OutsiderRow]:
     wanted = settings.rows if settings.rows is not None else tuple(row_names())
     rows: list[PipelineRow | OutsiderRow] = [
-        make_row(name, wardrobe, settings.threads) for name in dict.fromkeys(wanted)
+        make_row(name, wardrobe, settings.threads, settings.refiner)
+        for name in dict.fromkeys(wanted)
     ]
     if settings.outsider is not None:
         name, output = settings.outsider

@@ -27,6 +27,7 @@ from mien.personas.create import create_persona
 from mien.personas.library import Library
 from mien.personas.persona import Consent, Persona
 from mien.pipeline import Pipeline
+from mien.refining import Allowance, Refinement, RefinerStage
 from mien.swappers import swapper_names
 from mien.types import FaceTrack, Frame, Patch, U8Array
 from mien_benchmarks.truth_bench import Shown
@@ -125,11 +126,20 @@ class PipelineRow:
         name: of the row.
         config, swapper: what is run.
         wardrobe: where the personas come from.
+        refiner: ONNX file of a refiner to run in place of the shipped one.
     """
 
-    def __init__(self, name: str, config: PipelineConfig, swapper: str, wardrobe: Wardrobe) -> None:
+    def __init__(
+        self,
+        name: str,
+        config: PipelineConfig,
+        swapper: str,
+        wardrobe: Wardrobe,
+        refiner: Path | None = None,
+    ) -> None:
         self.name = name
         self._config, self._swapper, self._wardrobe = config, swapper, wardrobe
+        self._refiner = refiner
         self._pipeline: Pipeline | None = None
         self._compositor = _WatchedCompositor()
         self._occlusion: _WatchedOcclusion | None = None
@@ -145,6 +155,7 @@ class PipelineRow:
                 self._config,
                 self._swapper,
                 compositor=self._compositor,
+                refinement=self._own_refinement(),
                 occlusion=self._occlusion,
             )
             self._pipeline.set_persona(persona, wait=True)
@@ -175,6 +186,12 @@ class PipelineRow:
     def end(self) -> None:
         """Closes the pipeline."""
         self.close()
+
+    def _own_refinement(self) -> Refinement | None:
+        if self._refiner is None:
+            return None
+        threads = self._config.tracker.threads
+        return Refinement(RefinerStage(self._refiner, threads=threads), Allowance(0.0))
 
     def close(self) -> None:
         """Closes the pipeline, if there is one."""
@@ -338,15 +355,24 @@ def row_names() -> list[str]:
     return ["mesh", _REFINED, _UNCOVERED, *others]
 
 
-def make_row(name: str, wardrobe: Wardrobe, threads: int) -> PipelineRow:
+def make_row(
+    name: str, wardrobe: Wardrobe, threads: int, refiner: Path | None = None
+) -> PipelineRow:
     """One of mien's own rows.
+
+    Args:
+        name: of the row.
+        wardrobe: where the personas come from.
+        threads: of each network.
+        refiner: ONNX file for the refiner's row; the shipped one if None.
 
     Raises:
         UsageError: no row has this name.
     """
     config = base_config(threads)
     if name == _REFINED:
-        return PipelineRow(name, replace(config, refine=RefineConfig(mode="on")), "mesh", wardrobe)
+        refined = replace(config, refine=RefineConfig(mode="on"))
+        return PipelineRow(name, refined, "mesh", wardrobe, refiner)
     if name == _UNCOVERED:
         uncovered = replace(config, occlusion=OcclusionConfig(mode="on"))
         return PipelineRow(name, uncovered, "mesh", wardrobe)

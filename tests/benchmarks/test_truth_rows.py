@@ -98,6 +98,15 @@ def test_a_row_without_weights_says_so(
     assert make_row("mesh", wardrobe, 1).begin(clips["cast"]) == "no weights here"
 
 
+def test_a_refiner_that_is_none_is_refused(
+    wardrobe: Wardrobe, clips: dict[str, TruthClip], tmp_path: Path
+) -> None:
+    broken = tmp_path / "refiner.onnx"
+    broken.write_bytes(b"no network")
+    row = make_row("mesh+refiner", wardrobe, 1, broken)
+    assert "refiner.onnx cannot be run" in row.begin(clips["cast"])
+
+
 def test_rows_differ_in_what_helps_the_mesh_swapper(wardrobe: Wardrobe) -> None:
     assert row_names()[:3] == ["mesh", "mesh+refiner", "mesh+occlusion"]
     assert "stylegan3" in row_names()
