@@ -12,7 +12,7 @@ from mien_benchmarks.truth_bench import ALL
 from mien_benchmarks.truth_motion import SIGNALS
 
 _LIKENESS = (
-    "error", "less tone", "descr.", "nearest", "detail", "flicker", "matte", "occl.", "ms, IQR",
+    "error", "toneless", "descr.", "near", "detail", "flicker", "matte", "occl.", "ms, IQR",
 )  # fmt: skip
 _MOTION = (*SIGNALS, "|", *SIGNALS, "expr.", "deg")
 
