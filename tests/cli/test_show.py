@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 
 import av
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from mien.shows.timecode import Timecode
+from mien.types import FaceTrack, Frame, Patch
 from mien_streamer.cli.casting import cast_of, single_persona
 from mien_streamer.cli.show_ports import unheard
 from mien_streamer.controls import midi
@@ -196,13 +198,21 @@ def test_what_cannot_be_rendered(
 def test_live_plays_a_show_and_takes_orders_by_osc(
     mien: Mien, show: Path, talking: Path, quick: FakeSwapper, tmp_path: Path
 ) -> None:
+    """Runs until the second face is drawn: how long that takes is not for a test to say."""
+    show.write_text(SHOW + cue("one", to="ada", at="beat 2", transition="cut"))
     states: list[object] = []
     draw = quick.draw
-    quick.draw = lambda frame, track, state: (states.append(state), draw(frame, track, state))[1]
+
+    def watched(frame: Frame, track: FaceTrack, state: object) -> Patch:
+        states.append(state)
+        if states.count("ada") == 1 and state == "ada":
+            signal.raise_signal(signal.SIGINT)
+        return draw(frame, track, state)
+
+    quick.draw = watched
     report = tmp_path / "r.json"
-    live = ("live", "--show", show, "--source", f"file:{talking}", "--sink", "null")
-    again = ("--loop", "--duration", "6")
-    result = mien(*live, *again, "--osc", "0", "--report", report)
+    live = ("live", "--show", show, "--source", f"file:{talking}", "--sink", "null", "--loop")
+    result = mien(*live, "--duration", "120", "--osc", "0", "--report", report)
     assert result.code == 0, result.err
     assert {PERSONA, "ada"} <= set(states)
     assert json.loads(report.read_text())["swapped"] > 0
@@ -212,6 +222,13 @@ def test_a_live_take_is_rendered_again(
     mien: Mien, show: Path, talking: Path, quick: FakeSwapper, tmp_path: Path
 ) -> None:
     del quick
+    # Nobody that would have to be waited for.
+    show.write_text(
+        SHOW
+        + cue("one", to="pass-through", at="beat 2", duration="1 beat")
+        + cue("two", to=PERSONA, at="beat 3", transition="flicker", duration="1 beat")
+        + cue("pad", to="pass-through", midi="note 36")
+    )
     take, log = tmp_path / "take.jsonl", tmp_path / "log.jsonl"
     live = ("live", "--show", show, "--source", f"file:{talking}", "--sink", "null")
     result = mien(*live, "--take", take)
