@@ -11,7 +11,16 @@ from typing import Any
 import numpy as np
 
 from mien import _kernels
-from mien.gpu import FrameGraph, FramePath, Gpu, GpuKernels, KernelLibrary, Places, Transfers
+from mien.gpu import (
+    DrawnFace,
+    FrameGraph,
+    FramePath,
+    Gpu,
+    GpuKernels,
+    KernelLibrary,
+    Places,
+    Transfers,
+)
 from mien.gpu.choice import _scene
 
 
@@ -34,9 +43,35 @@ def main(folder: Path) -> None:
         _kernels.raster_face(*scene, *cpu)
         assert np.array_equal(bgr, cpu[0])
         assert np.array_equal(matte, cpu[1])
+        _painted(draw, scene, size)
         _graph(gpu, kernels)
         draw.close()
     print("same pictures")
+
+
+def _painted(path: FramePath, scene: Any, size: tuple[int, int]) -> None:
+    """Drawn and blended at once, in a BGR frame and in a 4:2:0 one."""
+    face, frame = DrawnFace(*scene[:8]), scene[8]
+    bgr, matte = np.empty((*size, 3), np.uint8), np.empty(size, np.uint8)
+    _kernels.raster_face(*scene[:11], bgr, matte, np.empty(size, np.float32))
+    _kernels.blur_matte(matte, 2, 1)
+    expected = frame.copy()
+    _kernels.blend(expected, 0, 0, bgr, matte)
+    for _ in range(3):
+        assert np.array_equal(path.paint(face, frame, (0, 0), size, 2)[0], expected)
+    assert path.graph_refused == ""
+
+    y, uv = np.full(size, 90, np.uint8), np.full((size[0] // 2, size[1] // 2, 2), 120, np.uint8)
+    grey = np.empty((*size, 3), np.uint8)
+    _kernels.nv12_to_bgr(y, uv, grey)
+    _kernels.raster_face(*scene[:8], grey, 0, 0, bgr, matte, np.empty(size, np.float32))
+    _kernels.blur_matte(matte, 2, 1)
+    _kernels.blend(grey, 0, 0, bgr, matte)
+    expected_y, expected_uv = np.empty_like(y), np.empty_like(uv)
+    _kernels.bgr_to_nv12(grey, expected_y, expected_uv)
+    path.paint_nv12(face, y, uv, (0, 0), size, 2)
+    assert np.array_equal(y, expected_y)
+    assert np.array_equal(uv, expected_uv)
 
 
 def _graph(gpu: Gpu, kernels: GpuKernels) -> None:

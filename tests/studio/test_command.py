@@ -89,6 +89,7 @@ def test_live_takes_webrtc_at_both_ends(tmp_path: Path) -> None:
     "arguments",
     [
         ("studio", "--token", "short"),
+        ("studio", "--device", "gpu"),
         ("studio", "--source", "/etc/passwd"),
         ("studio", "--origin", "stage.example"),
         ("studio", "--origin", "https://stage.example/path"),
