@@ -100,6 +100,16 @@ def test_a_wrong_tone_is_forgiven_less_tone(truths: TruthSet) -> None:
     assert row["relative_less_tone"] < 0.05
 
 
+def test_pixels_outside_the_face_do_not_count(truths: TruthSet) -> None:
+    def outside_wrong(_index: int, _driver: U8Array, truth: U8Array) -> U8Array:
+        shown = truth.copy()
+        shown[:, :20] = 255
+        return shown
+
+    row = figures(truths, Player("outside", outside_wrong))["outside"]
+    assert row["error"] == row["unsteady"] == 0.0
+
+
 def test_a_shifted_picture_is_worse_and_worse_still_when_shifted_more(truths: TruthSet) -> None:
     def shifted(by: int) -> Player:
         return Player(f"by {by}", lambda _i, _driver, truth: np.roll(truth, by, axis=1))
