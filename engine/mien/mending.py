@@ -3,9 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Protocol, runtime_checkable
 
 from mien.stages import RefinementStage
 from mien.types import FaceTrack, Frame, Patch
+
+
+@runtime_checkable
+class Choosy(Protocol):
+    """A swapper of whose faces some are not to be mended."""
+
+    def is_refined(self, state: object) -> bool: ...
+
+
+def is_refined(swapper: object, state: object) -> bool:
+    """True where a refinement may mend what the swapper draws of a state.
+
+    One that was trained on the faults of one way of drawing spoils another's.
+    """
+    return not isinstance(swapper, Choosy) or swapper.is_refined(state)
 
 
 class Mending:

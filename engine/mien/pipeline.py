@@ -16,7 +16,7 @@ from mien.config import PipelineConfig
 from mien.covering import Covering
 from mien.guard import Guard
 from mien.look import EVERYONE, Director, Look, is_clear, opacity
-from mien.mending import Mending
+from mien.mending import Mending, is_refined
 from mien.outcome import Outcome as Outcome
 from mien.patch_fault import EMPTY, patch_fault
 from mien.personas.persona import Persona
@@ -334,9 +334,8 @@ class Pipeline:
             if view is not None:
                 watch.lap("refine")
             try:
-                state = self.wings.dress(look, track) if look is not None else None
-                if act is not None and look is None:
-                    state = act.state
+                state = self.wings.dress(look, track) if look is not None else act and act.state
+                view = view if is_refined(self._swapper, state) else None
                 patch = self._swapper.swap(frame, track, state)
                 fault = patch_fault(patch, frame, track)
             except NotReadyError as error:

@@ -9,6 +9,7 @@ from mien.compositing import Compositor
 from mien.config import PipelineConfig
 from mien.errors import UsageError
 from mien.look import Blend, Look, Side
+from mien.mending import is_refined
 from mien.personas.persona import Persona
 from mien.pipeline import Pipeline
 from mien.swappers import Ensemble, chosen_swapper
@@ -173,6 +174,19 @@ def test_dials_reach_swappers_that_come_later_and_all_are_closed() -> None:
     both.close()
     assert first.is_closed
     assert second.is_closed
+
+
+def test_only_faces_that_the_refiner_knows_are_mended() -> None:
+    mesh = MixingPainter("mesh", 100)
+    mesh.refined = True  # type: ignore[attr-defined]
+    both, track = ensemble_of(mesh, Painter("stylegan3", 200)), face_track()
+    one, other = both.prepare(make_persona()), both.prepare_with("stylegan3", make_persona())
+    assert is_refined(both, one)
+    assert is_refined(both, both.mix(one, None, half(), track))
+    assert not is_refined(both, other)
+    assert not is_refined(both, both.mix(one, other, half(), track))
+    # Whoever says nothing has all mended.
+    assert is_refined(object(), "anything")
 
 
 def test_strange_states_and_names_are_refused() -> None:

@@ -195,6 +195,12 @@ class Ensemble:
             return state
         return _One(state.swapper, cast(_LipChoosing, state.swapper).with_lips(state.state, lips))
 
+    def is_refined(self, state: object) -> bool:
+        """True where the refiner was trained on the swapper that draws this state."""
+        if isinstance(state, _Two):
+            return all(part is None or self.is_refined(part) for part in (state.base, state.top))
+        return isinstance(state, _One) and bool(getattr(state.swapper, "refined", False))
+
     def close(self) -> None:
         """Closes all."""
         for swapper in self._swappers.values():

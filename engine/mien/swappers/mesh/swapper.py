@@ -57,6 +57,9 @@ class MeshSwapper:
 
     name = "mesh"
 
+    refined = True
+    """The refiner was trained on this swapper's faces."""
+
     def __init__(self, config: PipelineConfig) -> None:
         self._config = config.mesh
         self._threads = config.tracker.threads
