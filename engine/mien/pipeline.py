@@ -57,9 +57,8 @@ _Part = tuple[FaceTrack, "Look | None"]
 class Pipeline:
     """Turns frames that came in into frames that may go out.
 
-    ``process`` belongs to one thread. ``set_persona``, ``set_likeness``, ``panic``,
-    ``direct`` and the properties may be used from any. The pipeline owns its stages:
-    ``close`` closes them.
+    ``process`` belongs to one thread, the rest may be used from any. The pipeline owns its
+    stages: ``close`` closes them.
 
     Attributes:
         wings: personas that a director may ask for.

@@ -159,9 +159,8 @@ class LiveNetworks:
 
     @property
     def where(self) -> str:
-        """What the generator runs on, and why."""
-        runner = self._generator
-        return f"stylegan3: {runner.name} on {runner.device}; {runner.reason}"
+        """What the generator runs on; why stands in the log, and in ``mien doctor``."""
+        return f"stylegan3: {self._generator.name} on {self._generator.device}"
 
     def warm_up(self) -> None:
         """Has done now what is done once."""
