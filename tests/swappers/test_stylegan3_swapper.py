@@ -246,6 +246,17 @@ def test_layers_take_turns() -> None:
     assert (np.diff(layer_amounts(0.5, 8)) < 0).all()
 
 
+def test_a_show_may_say_which_layers_go_first() -> None:
+    assert np.allclose(layer_amounts(1.0, 5, skin=0.0), [1.0, 0.75, 0.5, 0.25, 0.0])
+    rng = np.random.default_rng(4)
+    one, two = (wear(rng.normal(size=(1, 256)).astype(np.float32), 5) for _ in range(2))
+    mixed = morph(one, two, 1.0, skin=0.0)
+    rows = mixed.shares @ mixed.latents
+    assert np.allclose(rows[0], two.latents[0], atol=1e-5), "the shape is the new one's"
+    assert np.allclose(rows[-1], one.latents[0], atol=1e-5), "and the skin the old one's"
+    assert morph(None, two, 1.0, skin=0.25).opacity == 0.25
+
+
 def test_a_storm_of_morphs_stays_cheap() -> None:
     rng = np.random.default_rng(3)
     state: Wearing | None = None

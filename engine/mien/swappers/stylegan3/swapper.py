@@ -176,7 +176,7 @@ class StyleGAN3Swapper:
         del track, keep
         if blend.how not in self.mixes:
             raise ValueError(f"this swapper mixes by {', '.join(self.mixes)}, not {blend.how}")
-        return morph(_wearing(base), _wearing(top), blend.amount)
+        return morph(_wearing(base), _wearing(top), blend.amount, blend.skin)
 
     def with_dials(self, state: object, *, likeness: float, iris: float) -> Wearing:
         """The same with less of the persona; there is no dial for the irises alone."""

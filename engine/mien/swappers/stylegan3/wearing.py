@@ -64,29 +64,45 @@ def wear(rows: F32Array, layers: int) -> Wearing:
     )
 
 
-def layer_amounts(amount: float, layers: int) -> F32Array:
-    """(layers,) float32: how far each layer is on its way in a morph."""
+def layer_amounts(amount: float, layers: int, skin: float | None = None) -> F32Array:
+    """(layers,) float32: how far each layer is on its way in a morph.
+
+    Args:
+        amount: of the whole, or where ``skin`` is given of the coarsest layer.
+        layers: of the generator, coarse to fine.
+        skin: of the finest layer; those between lie between.
+    """
+    if skin is not None:
+        return np.linspace(amount, skin, layers, dtype=np.float32)
     starts = np.linspace(0.0, 1.0 - _LAYER_TIME, layers, dtype=np.float32)
     return np.clip((np.float32(amount) - starts) / np.float32(_LAYER_TIME), 0.0, 1.0)
 
 
-def morph(base: Wearing | None, top: Wearing | None, amount: float) -> Wearing:
+def morph(
+    base: Wearing | None, top: Wearing | None, amount: float, skin: float | None = None
+) -> Wearing:
     """What lies between two; None is the performer's own face, not both.
+
+    Args:
+        base, top: what is left, and what comes.
+        amount: 0..1.
+        skin: 0..1, amount of the fine layers, where it is another than the coarse ones'.
 
     Raises:
         ValueError: both are None.
     """
     amount = min(max(amount, 0.0), 1.0)
+    cover = amount if skin is None else min(max(skin, 0.0), 1.0)
     if base is None or top is None:
-        shown, share = (top, amount) if base is None else (base, 1.0 - amount)
+        shown, share = (top, cover) if base is None else (base, 1.0 - cover)
         if shown is None:
             raise ValueError("a blend of nobody with nobody; expected at least one persona")
         return replace(shown, opacity=shown.opacity * share)
-    step = layer_amounts(amount, len(base.shares))[:, None]
+    step = layer_amounts(amount, len(base.shares), None if skin is None else cover)[:, None]
     mixed = Wearing(
         latents=np.concatenate([base.latents, top.latents]),
         shares=np.concatenate([base.shares * (1.0 - step), top.shares * step], axis=1),
-        opacity=base.opacity + (top.opacity - base.opacity) * amount,
+        opacity=base.opacity + (top.opacity - base.opacity) * cover,
     )
     return _lightened(mixed)
 
