@@ -90,6 +90,18 @@ def test_faces_that_move_and_grow_leave_nothing_behind(path: FramePath) -> None:
         assert np.array_equal(matte, soft)
 
 
+def test_the_window_holds_every_tap_of_every_sample() -> None:
+    values = random_scene(np.random.default_rng(0), 0.2, 40.0)
+    values["source_xy"][:] = (106.0, 100.0)  # the frame's last pixel
+    face = drawn_face(values)
+    assert face.window((106, 100), (1, 1), (101, 107)) == (103, 97, 107, 101)
+    values["source_xy"][:] = (50.2, 40.7)
+    face = drawn_face(values)
+    assert face.window((106, 100), (1, 1), (101, 107)) == (47, 37, 107, 101)
+    assert face.window((40, 30), (5, 9), (101, 107)) == (40, 30, 54, 44)
+    assert face.window((0, 0), (1, 1), (1, 1)) == (0, 0, 1, 1)
+
+
 def test_the_frames_numbers_begin_again(path: FramePath) -> None:
     values = random_scene(np.random.default_rng(1), 0.2, 90.0)
     face, frame = drawn_face(values), values["frame"]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import sys
 import types
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,10 @@ import pytest
 
 from mien.errors import DeviceError, MissingError, ModelError
 from mien.inference import EngineCache
+from mien.inference.cuda_driver import CudaDriver
 from mien.inference.tensorrt import TensorRTRunner
 from tests.inference.conftest import Machine
-from tests.inference.fakes.cuda import DeviceTensor, FakeAllocation, FakeContext
+from tests.inference.fakes.cuda import DeviceTensor, FakeAllocation, FakeContext, FakeStream
 
 TOLERANCE = 5e-5  # the export's own, in ONNX Runtime
 
@@ -40,6 +43,39 @@ def test_it_draws_the_picture_and_replays_a_graph_from_the_second_run_on(
     assert not machine.libcuda.executables
     assert not machine.libcuda.graphs
     assert FakeContext.detached == 1
+
+
+def test_a_pass_is_recorded_beside_other_work_on_the_same_stream(
+    machine: Machine, onnx_file: Path, tmp_path: Path, inputs: dict[str, Any], expected: Any
+) -> None:
+    driver, stream = CudaDriver(machine.libcuda), FakeStream()
+    with open_runner(onnx_file, tmp_path) as runner:
+        runner.run({**inputs, "ws": inputs["ws"] * 0})  # settles what TensorRT does lazily
+        arrays = runner.arrays
+        assert set(arrays) == {"ws", "transform", "image"}
+
+        def memory(name: str) -> Any:
+            about = arrays[name].__cuda_array_interface__
+            size = int(np.prod(about["shape"]))
+            buffer = (ctypes.c_float * size).from_address(about["data"][0])
+            return np.frombuffer(buffer, np.float32).reshape(about["shape"])
+
+        driver.begin_capture(stream.handle)
+        for name, value in inputs.items():  # as a kernel that makes the crop would
+            stream.submit(partial(np.copyto, memory(name), value))
+        runner.enqueue(stream.handle)
+        graph = driver.instantiate(driver.end_capture(stream.handle))
+        before = memory("image").copy()
+        computed = machine.state.computed
+        assert np.abs(before - expected).max() > 0.01
+        driver.launch(graph, stream.handle)
+        np.testing.assert_allclose(memory("image"), expected, atol=TOLERANCE)
+        assert machine.state.computed == computed + 1
+        assert stream.synchronized == 0
+        machine.state.refuse_execution = True
+        with pytest.raises(DeviceError, match="device memory is exhausted"):
+            runner.enqueue(stream.handle)
+        driver.destroy(graph)
 
 
 def test_the_network_is_strongly_typed(machine: Machine, onnx_file: Path, tmp_path: Path) -> None:

@@ -87,4 +87,6 @@ class DrawnFace:
             high = np.clip(self.source_xy.max(axis=0), 0, last).astype(int) + _REACH + 1
             left, top = min(left, int(low[0])), min(top, int(low[1]))
             right, bottom = max(right, int(high[0])), max(bottom, int(high[1]))
-        return max(left, 0), max(top, 0), min(right, width), min(bottom, height)
+        # Samples on a frame's last pixels have taps before them, whose weight is 0.
+        left, top = max(min(left, width - 2), 0), max(min(top, height - 2), 0)
+        return left, top, min(right, width), min(bottom, height)

@@ -206,8 +206,8 @@ class FramePath:
         changing = self._place(layout, face)
         pixels = layout.place((bottom - top, right - left, 3), np.uint8)
         up, down = self._up, self._down
-        # Samples on the last row have taps below it, whose weight is 0.
-        up.fit(layout.nbytes + pixels.pitch)
+        # Samples on the window's last pixels have taps beside and below it, whose weight is 0.
+        up.fit(layout.nbytes + pixels.pitch + 4)
         out = Layout()
         bgr_at, matte_at = out.place((*size, 3), np.uint8), out.place(size, np.uint8)
         down.fit(out.nbytes)
