@@ -2,6 +2,8 @@
 
     python tools/measure_occlusion.py --held FACES SPRITES       people and things never seen
     python tools/measure_occlusion.py --bare CLIP|PHOTO ...      faces that nothing covers
+    python tools/measure_occlusion.py --covered CLIP OCCLUDER    a clip and what covers it, as in
+                                                                 the truth benchmark's sets
     python tools/measure_occlusion.py --pasted PHOTO ... --sprites SPRITES
                                                                  held-out things on photographs
 
@@ -129,6 +131,24 @@ def measure_bare(model: Path, paths: list[Path]) -> None:
         )
 
 
+def measure_covered(model: Path, clip: Path, occluder: Path) -> None:
+    """What the whole stage, over time, cuts of a face that something passes."""
+    stage = OcclusionStage(model)
+    both = either = 0
+    with FaceTracker() as tracker:
+        pairs = zip(pictures_of(clip), pictures_of(occluder), strict=False)
+        for index, (picture, mask) in enumerate(pairs):
+            time_ns = int(index / 30 * 1e9)
+            frame = Frame(index=index, bgr=picture, capture_ns=time_ns, pts_ns=time_ns)
+            for track in tracker.track(frame)[:1]:
+                oval = oval_of(track.landmarks, frame.size) > 0
+                found = (cut_of(stage, picture, track) > 127) & oval
+                true = (mask[..., 0] > 127) & oval
+                both += int((found & true).sum())
+                either += int((found | true).sum())
+    print(f"{clip}: IoU over all pictures {both / max(either, 1):.3f}")
+
+
 def measure_pasted(
     model: Path, paths: list[Path], sprites: Path, count: int, sheet: Path | None
 ) -> None:
@@ -206,6 +226,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path)
     parser.add_argument("--held", type=Path, nargs=2, metavar=("FACES", "SPRITES"))
     parser.add_argument("--bare", type=Path, nargs="+", default=[])
+    parser.add_argument("--covered", type=Path, nargs=2, metavar=("CLIP", "OCCLUDER"))
     parser.add_argument("--pasted", type=Path, nargs="+", default=[])
     parser.add_argument("--sprites", type=Path)
     parser.add_argument("--count", type=int, default=300)
@@ -217,6 +238,8 @@ def main() -> None:
     if chosen.held:
         measure_held(model, *chosen.held, chosen.count)
     measure_bare(model, chosen.bare)
+    if chosen.covered:
+        measure_covered(model, *chosen.covered)
     if chosen.pasted:
         measure_pasted(model, chosen.pasted, chosen.sprites, chosen.count, chosen.sheet)
 

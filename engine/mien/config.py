@@ -127,8 +127,8 @@ class OcclusionConfig:
     """Whether hands, microphones and the like stay in front of the persona.
 
     Attributes:
-        mode: ``off`` draws the persona over them; ``on`` lets them through; ``auto`` is what
-            mien thinks best, see docs/occlusion.md.
+        mode: ``off`` draws the persona over them; ``on`` lets them through; ``auto`` does
+            unless the guard is strict (``blur``, ``slate``): it would rather cover too much.
         budget_ms: where a look takes longer than this, only every second picture is looked
             at; 0 looks at all of them.
     """

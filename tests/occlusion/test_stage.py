@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mien.compositing import Compositor
-from mien.config import OcclusionConfig, PipelineConfig
+from mien.config import GuardConfig, OcclusionConfig, PipelineConfig
 from mien.errors import ModelError
 from mien.occlusion import OcclusionStage, open_occlusion
 from mien.types import F32Array, FaceTrack, HeadPose, Patch, U8Array
@@ -189,8 +189,24 @@ def test_a_file_that_is_no_occlusion_net_is_refused(tmp_path: Path) -> None:
         OcclusionStage(red_net(channels=3))
 
 
-def test_nothing_is_opened_where_it_is_off() -> None:
-    assert open_occlusion(PipelineConfig(occlusion=OcclusionConfig(mode="off"))) is None
+@pytest.mark.parametrize(
+    ("mode", "guard", "opens"),
+    [
+        ("off", "hold", False),
+        ("on", "hold", True),
+        ("on", "slate", True),
+        ("auto", "hold", True),
+        ("auto", "off", True),
+        ("auto", "blur", False),
+        ("auto", "slate", False),
+    ],
+)
+def test_it_is_opened_where_it_is_wanted(mode: str, guard: str, opens: bool) -> None:
+    config = PipelineConfig(
+        occlusion=OcclusionConfig(mode=mode),  # type: ignore[arg-type]
+        guard=GuardConfig(mode=guard),  # type: ignore[arg-type]
+    )
+    assert (open_occlusion(config) is not None) == opens
 
 
 def test_settings_that_cannot_be_are_refused() -> None:

@@ -32,6 +32,9 @@ from mien.types import F32Array, FaceTrack, Patch, U8Array
 MOST_CUT: dict[GuardMode, float] = {"hold": 0.45, "off": 0.45, "blur": 0.30, "slate": 0.30}
 """Share of the persona that may be cut, by the guard's mode: stricter guards cover more."""
 
+STRICT: tuple[GuardMode, ...] = ("blur", "slate")
+"""Guards that would rather cover too much."""
+
 # A face that was not seen for so many looks is a new one.
 _FORGOTTEN_AFTER = 5
 # Of the time a look takes, how much the latest counts.
@@ -202,7 +205,8 @@ def open_occlusion(config: PipelineConfig) -> OcclusionStage | None:
     Raises:
         ModelError: the model file is missing or corrupt.
     """
-    if config.occlusion.mode == "off":
+    strict = config.guard.mode in STRICT
+    if config.occlusion.mode == "off" or (config.occlusion.mode == "auto" and strict):
         return None
     return OcclusionStage(
         model_bytes("occlusion"),

@@ -145,7 +145,8 @@ MouthOption = Annotated[
 OcclusionOption = Annotated[
     Occlusion,
     typer.Option(
-        help="Let hands, microphones and the like stay before the persona.",
+        help="Let hands, microphones and the like stay before the persona; auto does unless the "
+        "guard is blur or slate.",
         rich_help_panel=LOOKS,
     ),
 ]
