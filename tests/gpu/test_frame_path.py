@@ -13,7 +13,7 @@ from mien import _kernels
 from mien.errors import DeviceError, GpuLostError
 from mien.gpu import DrawnFace, FallingBack, FramePath, Gpu
 from tests.gpu.conftest import Machine
-from tests.gpu.emulation import LaunchError
+from tests.gpu.emulation import LaunchError, OutOfMemoryError
 from tests.kernels.test_raster import random_scene
 
 LISTS = ("texture", "aux", "uv", "vertices", "source_xy", "gain", "offset", "triangles")
@@ -259,6 +259,26 @@ def test_a_launch_that_fails_goes_to_the_cpu(gpu: Gpu, machine: Machine) -> None
     assert draw.paint(face, frame, (0, 0), (80, 80), 2) is None
     machine.libcuda.fails.clear()
     path.close()
+
+
+@pytest.mark.parametrize("call", ["mem_alloc", "pagelocked"])
+def test_memory_that_runs_out_in_the_middle_goes_to_the_cpu(
+    gpu: Gpu, machine: Machine, call: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = FramePath(gpu, machine.kernels(gpu))
+    draw = FallingBack(gpu, path, _kernels.raster_face)
+    values = random_scene(np.random.default_rng(0), 0.2, 70.0)
+    arrays: Any = tuple(values[name] for name in LISTS)
+    frame = np.zeros((400, 500, 3), np.uint8)
+    assert draw.paint(arrays, frame, (0, 0), (40, 40), 2) is not None
+    machine.cuda.fail[call] = OutOfMemoryError("out of memory")
+    with pytest.raises(DeviceError, match="Fake H100 is out of memory while taking"):
+        draw.paint(arrays, frame, (0, 0), (390, 490), 2)
+    assert caplog.text.count("faces are drawn on the CPU from now on") == 1
+    assert draw.paint(arrays, frame, (0, 0), (40, 40), 2) is None
+    machine.cuda.fail.clear()
+    path.close()
+    assert not machine.cuda.live
 
 
 def test_a_failure_while_recording_leaves_the_stream_usable(gpu: Gpu, machine: Machine) -> None:
