@@ -57,7 +57,7 @@ class Bundle:
 
 
 class Transfers:
-    """Uploads and downloads on one GPU; the only place here that waits for it."""
+    """Uploads and downloads on one GPU; only downloads wait for it."""
 
     def __init__(self, gpu: Gpu, pool: DevicePool) -> None:
         self._gpu, self._pool = gpu, pool
