@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.resources import as_file, files
 from pathlib import Path
 
 import numpy as np
@@ -180,3 +181,27 @@ def test_weights_are_highest_at_the_eyes_and_nothing_off_the_face(tmp_path: Path
     assert weights[matte == 0].max() == 0
     assert weights.max() > 8
     assert weights[matte > 0].min() >= 0.9
+
+
+def test_the_shipped_networks_draw_what_their_weights_say() -> None:
+    with as_file(files("mien.models").joinpath("stylegan3")) as folder:
+        weights = read_live_weights(folder / "live.safetensors")
+        encoder = onnxruntime.InferenceSession(folder / ENCODER)
+        generator = onnxruntime.InferenceSession(folder / GENERATOR)
+        latents = load_file(folder / LATENTS)
+    network = live_network(weights)
+    condition = weights.encoder["mean"][None]
+    transform = np.eye(3, dtype=np.float32)[None]
+    place = weights.names.index("kai")
+    (w,) = encoder.run(None, {"condition": condition, "latent": latents["kai"][None]})
+    ws = np.repeat(w[:, None], weights.generator.config.num_ws, axis=1)
+    (image,) = generator.run(None, {"ws": ws, "transform": transform})
+    wanted = network(
+        torch.from_numpy(condition),
+        network.latents[place : place + 1],
+        torch.from_numpy(transform),
+    )
+    assert np.abs(image - wanted.clamp(0, 1).numpy()).max() < 0.02
+    # A face in the middle and none in the corners.
+    assert image[0, 3, 54:74, 54:74].min() > 0.9
+    assert image[0, 3, :8, :8].max() < 0.1
