@@ -32,7 +32,7 @@ from mien.training.shards import find_shards
 from mien_benchmarks.equivariance import Draw, measure
 
 _GREY = 0.4
-_SHEET_ROWS = 8
+_SHEET_ROWS = 16
 _TIMED = 40
 _EQUIVARIANCE_SAMPLES = 6
 
@@ -205,23 +205,16 @@ def equivariance(networks: LiveOnnx, found: Sequence[Case]) -> dict[str, Any]:
 
 
 def draw_sheet(found: Sequence[Case], path: Path) -> None:
-    """Rows of driver, true swap, drawn, and the drawn face put into the true one's frame."""
+    """Driver, true swap and drawn face, in four columns of three.
+
+    Faces lie in a crop that is a little off the driver's, as they do in training.
+    """
     rows = []
     for place in np.linspace(0, len(found) - 1, _SHEET_ROWS).round().astype(int):
         case = found[place]
-        matte = case.drawn[3][..., None]
-        worn = case.drawn[:3].transpose(1, 2, 0) * 255 * matte + case.driver * (1 - matte)
-        rows.append(
-            np.hstack(
-                [
-                    case.driver, over_grey(case.truth), over_grey(case.drawn),
-                    np.clip(np.round(worn), 0, 255).astype(np.uint8),
-                ]
-            )
-        )  # fmt: skip
-    half = len(rows) // 2
-    sheet = np.hstack([np.vstack(rows[:half]), np.vstack(rows[half:])])
-    cv2.imwrite(str(path), sheet)
+        rows.append(np.hstack([case.driver, over_grey(case.truth), over_grey(case.drawn)]))
+    columns = [np.vstack(rows[start : start + 4]) for start in range(0, len(rows), 4)]
+    cv2.imwrite(str(path), np.hstack(columns))
 
 
 def _decibels(mean_square: float) -> float:
