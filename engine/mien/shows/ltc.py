@@ -216,7 +216,7 @@ class _Edges:
         sums = np.concatenate([[0.0], np.cumsum(longer, dtype=np.float64)])
         width = 2 * self._reach + 1
         hum = (sums[width:] - sums[:-width]) / width
-        return (longer[self._reach : self._reach + len(chunk)] - hum).astype(np.float32)
+        return np.asarray(longer[self._reach : self._reach + len(chunk)] - hum, np.float32)
 
 
 class _Bits:
