@@ -133,9 +133,12 @@ def folded(network: OcclusionNet) -> OcclusionNet:
                 if not isinstance(norm, nn.BatchNorm2d):
                     module.load_state_dict(source.state_dict())
                     continue
-                gain = norm.weight / torch.sqrt(norm.running_var + norm.eps)  # type: ignore[operator]
+                mean, spread, bias = norm.running_mean, norm.running_var, module.conv.bias
+                if mean is None or spread is None or bias is None:
+                    raise ValueError(f"{name} keeps no running averages to fold")
+                gain = norm.weight / torch.sqrt(spread + norm.eps)
                 module.conv.weight.copy_(source.conv.weight * gain[:, None, None, None])
-                module.conv.bias.copy_(norm.bias - norm.running_mean * gain)  # type: ignore[union-attr]
+                bias.copy_(norm.bias - mean * gain)
         for name in ("up", "head"):
             plain.get_submodule(name).load_state_dict(network.get_submodule(name).state_dict())
     return plain
