@@ -33,7 +33,7 @@ def plain_landmarks(size: float = SIZE, roll_deg: float = 0.0) -> F32Array:
 
 
 def draw_sample(seed: int) -> Sample:
-    """A grey face whose true swap is one shade warmer than the composite."""
+    """A grey face whose true swap is one shade warmer than the composite, and lit from above."""
     random = np.random.default_rng(seed)
     landmarks = plain_landmarks()
     face = np.zeros((SIZE, SIZE), np.uint8)
@@ -42,7 +42,9 @@ def draw_sample(seed: int) -> Sample:
     performer += random.integers(0, 12, performer.shape, np.uint8)
     composite, truth = performer.copy(), performer.copy()
     composite[face > 0] = np.clip(composite[face > 0].astype(int) + 40, 0, 255)
-    truth[face > 0] = np.clip(composite[face > 0].astype(int) + np.array([-20, 0, 25]), 0, 255)
+    light = np.linspace(1.3, 0.7, SIZE)[:, None, None]
+    warm = (composite + np.array([-20, 0, 25])) * light
+    truth[face > 0] = np.clip(warm, 0, 255)[face > 0].astype(np.uint8)
     return Sample(
         performer=performer,
         composite=composite,

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import tomllib
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mien.errors import InputError
-from mien.training.training_run import RunRecipe
+from mien.training.run_recipe import RunRecipe, recipe_in_file, recipe_like
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,40 +50,10 @@ LASTING = (
 
 
 def generator_recipe_from(values: dict[str, Any]) -> GeneratorRecipe:
-    """A recipe of plain values.
-
-    Raises:
-        InputError: an unknown key or a value that cannot stand.
-    """
-    known = [field.name for field in fields(GeneratorRecipe)]
-    unknown = sorted(set(values) - set(known))
-    if unknown:
-        raise InputError(
-            f"unknown key {unknown[0]!r} in the recipe", f"known keys: {', '.join(known)}"
-        )
-    standard = GeneratorRecipe()
-    checked: dict[str, Any] = {}
-    for name, value in values.items():
-        like = getattr(standard, name)
-        if isinstance(like, float) and type(value) is int:
-            value = float(value)
-        if type(value) is not type(like):
-            raise InputError(f"{name} in the recipe is {value!r}", f"write it like {like!r}")
-        checked[name] = value
-    try:
-        return replace(standard, **checked)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"the recipe cannot stand: {error}", "correct that value") from error
+    """See :func:`mien.training.run_recipe.recipe_like`."""
+    return recipe_like(GeneratorRecipe(), values)
 
 
 def read_generator_recipe(path: Path) -> GeneratorRecipe:
-    """The recipe in a TOML file.
-
-    Raises:
-        InputError: the file cannot be read or holds what a recipe does not.
-    """
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"{path} cannot be read: {error}", "see docs/training.md") from error
-    return generator_recipe_from(values)
+    """See :func:`mien.training.run_recipe.recipe_in_file`."""
+    return recipe_in_file(GeneratorRecipe(), path, "docs/training.md")

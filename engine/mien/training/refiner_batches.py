@@ -89,11 +89,18 @@ class Deck:
     def __len__(self) -> int:
         return len(self._stacks)
 
-    def batch(self, step: int, size: int, seed: int) -> Batch:
-        """The batch of a training step, varied."""
+    def batch(self, step: int, size: int, seed: int, part: tuple[int, int] = (0, 1)) -> Batch:
+        """The batch of a training step, varied; or of ``part``: every n-th from the k-th on."""
         random = np.random.default_rng([seed, step])
         batch = self.pick(random.integers(0, len(self), size))
-        return _vary(batch, random, self._persona_tone)
+        batch = _vary(batch, random, self._persona_tone)
+        mine = slice(part[0], None, part[1])
+        return Batch(
+            inputs=batch.inputs[mine],
+            truth=batch.truth[mine],
+            weights=batch.weights[mine],
+            swapped=batch.swapped[mine],
+        )
 
     def pick(self, indices: Sequence[int] | npt.NDArray[np.int64]) -> Batch:
         """Samples as they are."""

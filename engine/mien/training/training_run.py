@@ -14,7 +14,6 @@ import os
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -23,57 +22,13 @@ from torch import Tensor, distributed, nn
 
 from mien.errors import InputError, MediaError, OutputError
 from mien.training.run_lock import RunLock
+from mien.training.run_recipe import RunRecipe
 
 logger = logging.getLogger(__name__)
 
 CHECKPOINT, CURVE = "checkpoint.pt", "curve.csv"
 _FORMAT = 1
 _FIRST_COLUMNS = ("step", "samples", "seconds", "loss", "learning_rate")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunRecipe:
-    """What every run must know of how to train.
-
-    Attributes:
-        steps: length of the run; the learning rate falls to zero over it.
-        batch: samples a step, over all processes.
-        learning_rate: at its highest, after ``warm_up`` steps.
-        warm_up: steps over which the rate rises.
-        ema: share of the averaged weights that stays, a step.
-        clip: largest norm of the gradient.
-        seed: of first weights, batches and noise.
-        save_every, score_every, grid_every: steps.
-        refresh_every: steps after which shards that were added meanwhile are taken in;
-            0 for never.
-        threads: of the CPU, a process.
-    """
-
-    steps: int = 40_000
-    batch: int = 16
-    learning_rate: float = 2.5e-3
-    warm_up: int = 100
-    ema: float = 0.998
-    clip: float = 1.0
-    seed: int = 8
-    save_every: int = 100
-    score_every: int = 250
-    grid_every: int = 250
-    refresh_every: int = 100
-    threads: int = 1
-
-    def __post_init__(self) -> None:
-        for name in ("steps", "batch", "save_every", "score_every", "grid_every", "threads"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if min(self.warm_up, self.refresh_every, self.seed) < 0:
-            raise ValueError("warm_up, refresh_every and seed must not be negative")
-        if not 0 < self.learning_rate <= 1 or not 0 <= self.ema < 1 or self.clip <= 0:
-            raise ValueError("learning_rate in (0, 1], ema in [0, 1) and clip > 0, please")
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return asdict(self)
 
 
 class TrainingRun(ABC):
@@ -126,9 +81,7 @@ class TrainingRun(ABC):
             state = self._read_checkpoint()
             torch.manual_seed(recipe.seed)
             self.set_up(state["shards"] if state else None)
-            self._optimiser = torch.optim.Adam(
-                self.network.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.99)
-            )
+            self._optimiser = self.optimiser()
             if state:
                 self._restore(state)
         except BaseException:
@@ -166,6 +119,16 @@ class TrainingRun(ABC):
     @abstractmethod
     def refresh(self) -> bool:
         """Takes in what data was added; whether there was any."""
+
+    def optimiser(self) -> torch.optim.Optimizer:
+        """What moves the network's weights; asked for once, after ``set_up``."""
+        return torch.optim.Adam(
+            self.network.parameters(), lr=self._recipe.learning_rate, betas=(0.9, 0.99)
+        )
+
+    def told(self, scores: Mapping[str, float]) -> str:
+        """Scores as the log tells them."""
+        return ", ".join(f"{name} {value:.4g}" for name, value in scores.items())
 
     def close(self) -> None:
         """Lets others train in the folder."""
@@ -290,8 +253,7 @@ class TrainingRun(ABC):
                     for name, value in row.items()
                 }
             )
-        shown = ", ".join(f"{name} {value:.4g}" for name, value in scores.items())
-        logger.info("step %d: loss %.4f, %s", self.step, row["loss"], shown)
+        logger.info("step %d: loss %.4f, %s", self.step, row["loss"], self.told(scores))
 
     def _read_checkpoint(self) -> dict[str, Any] | None:
         path = self.out / CHECKPOINT
