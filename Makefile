@@ -59,8 +59,9 @@ $(VENV)/dev.stamp: $(VENV)/run.stamp
 	@touch $@
 
 $(VENV)/neural.stamp: $(VENV)/dev.stamp
-	@echo "mien: installing PyTorch"
+	@echo "mien: installing PyTorch and Numba"
 	@$(PIP) install -q "$(TORCH)" || $(PIP) install -q torch
+	@$(PIP) install -q "numba>=0.59" || echo "mien: no Numba; the tests of the renderer are skipped"
 	@touch $@
 
 ifeq ($(NEURAL),1)
