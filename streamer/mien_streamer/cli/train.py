@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import signal
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Protocol
 
 import typer
 
@@ -71,23 +73,7 @@ def refiner(
         from mien.training.refiner_trainer import RefinerTrainer
     except ImportError as error:
         raise _untrained(error) from error
-    # Progress, one line a scoring.
-    logging.getLogger("mien.training").setLevel(logging.INFO)
-    stop = False
-
-    def ask_to_stop(_signal: int, _frame: FrameType | None) -> None:
-        nonlocal stop
-        stop = True
-
-    before = {number: signal.signal(number, ask_to_stop) for number in _STOPPING}
-    try:
-        with RefinerTrainer(shards, held, out, wanted, device) as trainer:
-            first = trainer.step
-            scores = trainer.train(until, should_stop=lambda: stop)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    say(f"step {trainer.step} (from {first}), {trainer.seconds:.0f} s in all, saved in {out}")
+    scores = train_until_asked(lambda: RefinerTrainer(shards, held, out, wanted, device), until)
     if scores:
         say(
             f"error relative to the unswapped: mesh {scores['relative_mesh']:.3f}, "
@@ -114,6 +100,49 @@ def _untrained(error: ImportError) -> MissingError:
         f"training needs a package that is not installed: {error.name}",
         "pip install 'mien[train]'",
     )
+
+
+class _Trainer(Protocol):
+    """What a run of any network can do; see :class:`mien.training.training_run.TrainingRun`."""
+
+    step: int
+    seconds: float
+    out: Path
+
+    def train(
+        self, until: int | None = None, should_stop: Callable[[], bool] = ...
+    ) -> dict[str, float]: ...
+
+    def close(self) -> None: ...
+
+
+def train_until_asked(make: Callable[[], _Trainer], until: int | None) -> dict[str, float]:
+    """Trains until Ctrl-C or SIGTERM, which save first, and says where the run stands.
+
+    Args:
+        make: opens the run.
+        until: stop after this step.
+    """
+    # Progress, one line a scoring.
+    logging.getLogger("mien.training").setLevel(logging.INFO)
+    stop = False
+
+    def ask_to_stop(_signal: int, _frame: FrameType | None) -> None:
+        nonlocal stop
+        stop = True
+
+    before = {number: signal.signal(number, ask_to_stop) for number in _STOPPING}
+    try:
+        with closing(make()) as trainer:
+            first = trainer.step
+            scores = trainer.train(until, should_stop=lambda: stop)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    say(
+        f"step {trainer.step} (from {first}), {trainer.seconds:.0f} s in all, saved in {trainer.out}"
+    )
+    return scores
 
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM)

