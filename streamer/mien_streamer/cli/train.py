@@ -139,9 +139,8 @@ def train_until_asked(make: Callable[[], _Trainer], until: int | None) -> dict[s
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    say(
-        f"step {trainer.step} (from {first}), {trainer.seconds:.0f} s in all, saved in {trainer.out}"
-    )
+    where = f"{trainer.seconds:.0f} s in all, saved in {trainer.out}"
+    say(f"step {trainer.step} (from {first}), {where}")
     return scores
 
 
