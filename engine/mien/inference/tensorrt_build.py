@@ -149,8 +149,11 @@ def build_engine(
         )
     for number in range(network.num_inputs):
         source = network.get_input(number)
-        if any(size < 0 for size in source.shape):
-            source.shape = [max(size, 1) for size in source.shape]
+        given = source.shape
+        # Iterating is not among what the bindings declare of their dimensions.
+        sizes = [int(given[axis]) for axis in range(len(given))]
+        if min(sizes, default=1) < 0:
+            source.shape = type(given)([max(size, 1) for size in sizes])
     config = builder.create_builder_config()
     if not tf32:
         config.clear_flag(trt.BuilderFlag.TF32)
