@@ -35,6 +35,7 @@ def make_persona(**changes: Any) -> Persona:
         skin_bgr=np.array([120, 150, 200], np.float32),
         descriptor=random.normal(size=128).astype(np.float32),
         latents={"t-256": random.normal(size=(14, 8)).astype(np.float32)},
+        tunings={"live-0": random.normal(size=90).astype(np.float32)},
         preview_jpeg=preview_jpeg(),
     )
     return replace(persona, **changes)
@@ -46,9 +47,10 @@ def assert_same(one: Persona, other: Persona) -> None:
     for field in ("texture", "coverage", "shape", "iris_bgr", "skin_bgr", "descriptor"):
         np.testing.assert_array_equal(getattr(one, field), getattr(other, field))
         assert getattr(one, field).dtype == getattr(other, field).dtype
-    assert one.latents.keys() == other.latents.keys()
-    for key, latent in one.latents.items():
-        np.testing.assert_array_equal(latent, other.latents[key])
+    for mine, theirs in ((one.latents, other.latents), (one.tunings, other.tunings)):
+        assert mine.keys() == theirs.keys()
+        for key, values in mine.items():
+            np.testing.assert_array_equal(values, theirs[key])
 
 
 def make_face(

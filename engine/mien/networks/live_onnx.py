@@ -63,6 +63,25 @@ def export_live(weights: LiveWeights, folder: Path, *, form: Form = "polyphase")
         raise OutputError(f"cannot write to {folder}: {error}", "check the folder") from error
 
 
+def export_generator(weights: LiveWeights, path: Path, *, form: Form = "polyphase") -> None:
+    """Writes the generator alone.
+
+    Args:
+        weights: as of :func:`export_live`.
+        path: of the file; appears whole or not at all.
+        form: as of :func:`export_live`.
+
+    Raises:
+        MissingError: the package onnx is not installed.
+        OutputError: the file cannot be written.
+    """
+    content = _generator_model(weights, form).SerializeToString()
+    try:
+        _write(path, content)
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error}", "check the folder and space") from error
+
+
 def _write(path: Path, content: bytes) -> None:
     part = path.with_name(path.name + ".part")
     part.write_bytes(content)
@@ -70,7 +89,7 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _generator_model(weights: LiveWeights, form: Form) -> onnx.ModelProto:
-    model = build_model(weights.generator, ExportOptions(precision="fp32", form=form))
+    model = build_model(weights.generator, ExportOptions(precision="fp32", form=form, warped=True))
     from onnx import helper, numpy_helper
 
     graph = model.graph

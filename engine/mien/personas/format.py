@@ -4,7 +4,7 @@
 
     NAME.persona
     |- manifest.json        version, name, consent, SHA-256 of the parts, signature
-    |- arrays.safetensors   texture, coverage, shape, colours, descriptor, latents
+    |- arrays.safetensors   texture, coverage, shape, colours, descriptor, latents, tunings
     `- preview.jpg          a picture for galleries
 
 A file is refused as a whole when anything about it is off; see ``docs/personas.md``.
@@ -33,6 +33,7 @@ from mien.personas.validation import (
     FIXED_SHAPES,
     MAX_LATENTS,
     MAX_PREVIEW_BYTES,
+    MAX_TUNINGS,
     check_persona,
 )
 from mien.types import F32Array
@@ -56,7 +57,7 @@ _MANIFEST_FIELDS: _Types = {
     "consent": dict,
     "parts": dict,
 }
-_LATENT_PREFIX = "latents."
+_LATENT_PREFIX, _TUNING_PREFIX = "latents.", "tunings."
 _BYTE_TENSORS = frozenset({"texture", "coverage"})
 _MAKE_ANEW = "get the file again from where it came, or create the persona anew from its photos"
 
@@ -160,6 +161,7 @@ def pack_persona(persona: Persona, *, private_key: bytes | None = None) -> bytes
         "coverage": persona.coverage,
         **{field: getattr(persona, field) for field in FIXED_SHAPES},
         **{_LATENT_PREFIX + key: value for key, value in persona.latents.items()},
+        **{_TUNING_PREFIX + key: value for key, value in persona.tunings.items()},
     }
     arrays = pack_tensors({key: np.ascontiguousarray(value) for key, value in tensors.items()})
     parts = {ARRAYS: arrays, PREVIEW: persona.preview_jpeg}
@@ -234,17 +236,20 @@ def _parse_arrays(data: bytes) -> dict[str, Any]:
         raise PersonaError(f"its arrays are damaged: {error}", _MAKE_ANEW) from error
     fields: dict[str, Any] = {}
     latents: dict[str, F32Array] = {}
+    tunings: dict[str, F32Array] = {}
     for name, tensor in tensors.items():
         if name in _BYTE_TENSORS or name in FIXED_SHAPES:
             fields[name] = tensor
         elif name.startswith(_LATENT_PREFIX) and tensor.dtype == np.float32:
             latents[name.removeprefix(_LATENT_PREFIX)] = tensor.astype(np.float32, copy=False)
+        elif name.startswith(_TUNING_PREFIX) and tensor.dtype == np.float32:
+            tunings[name.removeprefix(_TUNING_PREFIX)] = tensor.astype(np.float32, copy=False)
         else:
             raise PersonaError(f"it holds the unknown array {name[:40]!r}", _MAKE_ANEW)
     missing = sorted((_BYTE_TENSORS | set(FIXED_SHAPES)) - set(fields))
-    if missing or len(latents) > MAX_LATENTS:
+    if missing or len(latents) > MAX_LATENTS or len(tunings) > MAX_TUNINGS:
         raise PersonaError(f"it lacks the array {missing[:1]}", _MAKE_ANEW)
-    return {**fields, "latents": latents}
+    return {**fields, "latents": latents, "tunings": tunings}
 
 
 def _check_manifest(manifest: object) -> dict[str, Any]:

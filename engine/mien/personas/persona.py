@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mien.types import F32Array, U8Array
 
@@ -40,6 +40,8 @@ class Persona:
         descriptor: (128,) float32, identity descriptor, mean over the photos.
         latents: latent codes by generator name, (num_ws, w_dim) float32 each.
         preview_jpeg: a JPEG picture, 256 px wide, for galleries.
+        tunings: what the persona changes about a generator, by generator name, (N,) float32
+            each; see :mod:`mien.networks.live_tuning`.
     """
 
     name: str
@@ -53,3 +55,4 @@ class Persona:
     descriptor: F32Array
     latents: dict[str, F32Array]
     preview_jpeg: bytes
+    tunings: dict[str, F32Array] = field(default_factory=dict)

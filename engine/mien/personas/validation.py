@@ -27,6 +27,8 @@ MAX_TEXTURE_PX = 2048
 MAX_PREVIEW_BYTES = 512 * 1024
 MAX_LATENTS = 8
 MAX_LATENT_SHAPE = (64, 1024)
+MAX_TUNINGS = 4
+MAX_TUNING_SIZE = 1 << 20
 # A face is about 18 cm tall; a coordinate past this is a broken fit, not a face.
 MAX_SHAPE_CM = 100.0
 MAX_DESCRIPTOR = 1.0e4
@@ -112,6 +114,7 @@ def check_persona(persona: Persona) -> None:
     _check_range("skin_bgr", persona.skin_bgr, 0.0, 255.0)
     _check_range("descriptor", persona.descriptor, -MAX_DESCRIPTOR, MAX_DESCRIPTOR)
     _check_latents(persona)
+    _check_tunings(persona)
     if not 0 < len(persona.preview_jpeg) <= MAX_PREVIEW_BYTES:
         raise _broken(
             f"the preview has {len(persona.preview_jpeg)} bytes, "
@@ -145,6 +148,16 @@ def _check_latents(persona: Persona) -> None:
         ):
             raise _broken(f"the latent {generator!r} is {latent.shape}, not (num_ws, w_dim)")
         _check_floats(f"latent {generator!r}", latent, latent.shape)
+
+
+def _check_tunings(persona: Persona) -> None:
+    if len(persona.tunings) > MAX_TUNINGS:
+        raise _broken(f"there are {len(persona.tunings)} tunings, at most {MAX_TUNINGS} fit")
+    for generator, tuning in persona.tunings.items():
+        check_name(generator)
+        if tuning.ndim != 1 or not 1 <= len(tuning) <= MAX_TUNING_SIZE:
+            raise _broken(f"the tuning {generator!r} is {tuning.shape}, not a list of numbers")
+        _check_floats(f"tuning {generator!r}", tuning, tuning.shape)
 
 
 def _check_floats(field: str, array: npt.NDArray[np.float32], shape: tuple[int, ...]) -> None:

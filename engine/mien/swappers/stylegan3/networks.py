@@ -24,7 +24,7 @@ from mien.types import F32Array
 logger = logging.getLogger(__name__)
 
 _ENCODER, _GENERATOR, _LATENTS = "encoder.onnx", "generator.onnx", "latents.safetensors"
-_STRANGERS = "strangers.safetensors"
+_STRANGERS, _WEIGHTS = "strangers.safetensors", "live.safetensors"
 _REINSTALL = "reinstall mien, or export the networks again; see docs/stylegan3.md"
 
 # The generator is what takes the time. It gains from a second core and hardly from more than
@@ -60,6 +60,11 @@ class LiveFiles:
     def generator(self) -> Path:
         """w of every layer to a picture."""
         return self._file(_GENERATOR)
+
+    @property
+    def weights(self) -> Path:
+        """Of both networks, as training wrote them: what a persona's own layers start from."""
+        return self._file(_WEIGHTS)
 
     def latents(self) -> Mapping[str, F32Array]:
         """By name, (LATENT_SIZE,) float32 each.
@@ -135,16 +140,14 @@ class LiveNetworks:
     def __init__(self, live: LiveFiles, *, device: str = "cpu", threads: int = 1) -> None:
         wanted = _device(device)
         # Nobody waits minutes for an engine that was not asked for.
-        options = RunnerOptions(threads=_threads(threads), build=wanted == "cuda")
+        self._options = RunnerOptions(threads=_threads(threads), build=wanted == "cuda")
+        self._device = wanted
+        self._tuned: dict[str, Runner] = {}
         self._encoder = make_runner(
             OnnxModel(live.encoder), "onnxruntime", device="cpu", options=RunnerOptions(threads=1)
         )
         try:
-            # On a CPU there is one runner of ONNX files, and its own words are the clearest.
-            runner: RunnerName = "onnxruntime" if wanted == "cpu" else "auto"
-            self._generator = make_runner(
-                OnnxModel(live.generator), runner, device=wanted, options=options
-            )
+            self._generator = self._runner(live.generator)
         except BaseException:
             self._encoder.close()
             raise
@@ -167,6 +170,24 @@ class LiveNetworks:
         self._encoder.warm_up(1)
         self._generator.warm_up(1)
 
+    def add(self, name: str, generator: Path) -> None:
+        """Makes one more generator ready, under a name for :meth:`draw`; any thread may.
+
+        Raises:
+            ModelError: it is damaged or of another shape than the one that ships.
+        """
+        if name in self._tuned:
+            return
+        runner = self._runner(generator)
+        try:
+            if _checked(self._encoder, runner) != (self.layers, self.size):
+                raise ModelError(f"{generator.name} is of another shape", "tune the persona again")
+            runner.warm_up(1)
+        except BaseException:
+            runner.close()
+            raise
+        self._tuned[name] = runner
+
     def encode(self, condition: F32Array, latent: F32Array) -> F32Array:
         """(256,) float32: what to draw, of one persona under one condition."""
         self._condition[0], self._latent[0] = condition, latent
@@ -174,18 +195,20 @@ class LiveNetworks:
         w: F32Array = done["w"][0]
         return w
 
-    def draw(self, ws: F32Array, transform: F32Array) -> F32Array:
+    def draw(self, ws: F32Array, transform: F32Array, generator: str = "") -> F32Array:
         """(4, S, S) float32: BGR and matte, 0..1 where the network keeps to it.
 
         Args:
             ws: (1, layers, 256) float32, contiguous.
             transform: (3, 3) float32.
+            generator: name of one that was added; the one that ships without.
 
         Raises:
             FloatingPointError: a value is not finite.
         """
         self._transform[0] = transform
-        done = self._generator.run({"ws": ws, "transform": self._transform})
+        runner = self._tuned[generator] if generator else self._generator
+        done = runner.run({"ws": ws, "transform": self._transform})
         image: F32Array = done["image"][0]
         if not np.isfinite(image).all():
             raise FloatingPointError("the generator drew values that are not finite")
@@ -195,6 +218,13 @@ class LiveNetworks:
         """Gives both back."""
         self._encoder.close()
         self._generator.close()
+        for runner in self._tuned.values():
+            runner.close()
+
+    def _runner(self, generator: Path) -> Runner:
+        # On a CPU there is one runner of ONNX files, and its own words are the clearest.
+        name: RunnerName = "onnxruntime" if self._device == "cpu" else "auto"
+        return make_runner(OnnxModel(generator), name, device=self._device, options=self._options)
 
 
 def _device(name: str) -> Literal["cpu", "cuda", "auto"]:

@@ -23,6 +23,7 @@ from mien.refiner_view import crop_from_frame, frame_from_crop
 from mien.swappers.mesh.performer import PerformerModel
 from mien.swappers.stylegan3.networks import LiveFiles, LiveNetworks, shipped_folder
 from mien.swappers.stylegan3.placing import Placer
+from mien.swappers.stylegan3.tuned import tuned_generator
 from mien.swappers.stylegan3.wearing import (
     Wearing,
     mean_latent,
@@ -99,10 +100,18 @@ class StyleGAN3Swapper:
 
         Raises:
             PersonaError: it has no latent for this generator, or an unfit one.
+            MissingError: it has layers of its own, and the package onnx, which makes the
+                first file of them, is not installed.
         """
         rows = rows_of(persona, self._key, self._cast)
+        tuning = persona.tunings.get(self._key)
+        name = ""
+        if tuning is not None:
+            path = tuned_generator(self._live, persona, tuning)
+            name = path.stem
+            self._networks.add(name, path)
         try:
-            return wear(rows, self._networks.layers)
+            return wear(rows, self._networks.layers, name)
         except ValueError as error:
             raise PersonaError(
                 f"the latent of {persona.name} is not for this generator: {error}",
@@ -151,10 +160,7 @@ class StyleGAN3Swapper:
             raise TypeError("the performer's own face is not drawn")
         seat = self._seat(frame, track)
         wearing = toward(wearing, self._mean, self._likeness)
-        image = self._networks.draw(
-            self._rows(seat.condition, wearing),
-            input_transform(seat.crop, track.pose, self._networks.size),
-        )
+        image = self._draw(seat, track, wearing)
         gain = self._gain(frame, track, seat, wearing, image)
         picture = self._placer.picture(image, gain, wearing.opacity)
         return self._placer.place(picture, frame_from_crop(seat.crop), frame)
@@ -208,6 +214,19 @@ class StyleGAN3Swapper:
         seat.condition = observe_driver(frame.bgr, track, seat.performer)
         seat.crop = seat.window.follow(crop_from_frame(track.landmarks, self._networks.size))
         return seat
+
+    def _draw(self, seat: _Seat, track: FaceTrack, wearing: Wearing) -> F32Array:
+        """(4, S, S) float32, by every generator that has a share in it."""
+        rows = self._rows(seat.condition, wearing)
+        transform = input_transform(seat.crop, track.pose, self._networks.size)
+        (name, share), *others = wearing.generators
+        image = self._networks.draw(rows, transform, name)
+        if not others:
+            return image
+        mixed = image * np.float32(share)
+        for name, share in others:
+            mixed += self._networks.draw(rows, transform, name) * np.float32(share)
+        return mixed
 
     def _rows(self, condition: F32Array, wearing: Wearing) -> F32Array:
         """(1, layers, 256) float32: what every layer is told."""

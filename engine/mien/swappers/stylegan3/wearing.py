@@ -25,6 +25,7 @@ _LAYER_TIME = 0.7
 # The encoder runs once for each latent: of many, as after a storm of cues, the heaviest stay.
 _MOST_SOURCES = 6
 _LIGHTEST = 1.0 / 512.0
+_MOST_GENERATORS = 2
 
 # From this part of the layers on, a picture's look is taken from another persona.
 FINE_FROM = 0.5
@@ -38,19 +39,24 @@ class Wearing:
         latents: (K, 256) float32.
         shares: (L, K) float32, of each latent in each layer; every row adds up to 1.
         opacity: 0..1, how much of the performer is covered.
+        generators: (name, share) of each that draws; "" is the one that ships. Between a
+            persona with a generator of its own and another, both draw the same mixture, and
+            the two pictures are mixed. Shares add up to 1.
     """
 
     latents: F32Array
     shares: F32Array
     opacity: float = 1.0
+    generators: tuple[tuple[str, float], ...] = (("", 1.0),)
 
 
-def wear(rows: F32Array, layers: int) -> Wearing:
+def wear(rows: F32Array, layers: int, generator: str = "") -> Wearing:
     """One persona, of one latent for all layers or one for each.
 
     Args:
         rows: (1, 256) or (layers, 256) float32.
         layers: of the generator.
+        generator: name of the one that draws it.
 
     Raises:
         ValueError: another number of rows.
@@ -60,7 +66,9 @@ def wear(rows: F32Array, layers: int) -> Wearing:
     latents, which = np.unique(rows, axis=0, return_inverse=True)
     shares = np.eye(len(latents), dtype=np.float32)[np.broadcast_to(which.ravel(), (layers,))]
     return Wearing(
-        latents=np.ascontiguousarray(latents, np.float32), shares=np.ascontiguousarray(shares)
+        latents=np.ascontiguousarray(latents, np.float32),
+        shares=np.ascontiguousarray(shares),
+        generators=((generator, 1.0),),
     )
 
 
@@ -103,6 +111,7 @@ def morph(
         latents=np.concatenate([base.latents, top.latents]),
         shares=np.concatenate([base.shares * (1.0 - step), top.shares * step], axis=1),
         opacity=base.opacity + (top.opacity - base.opacity) * cover,
+        generators=_between(base.generators, top.generators, float(step.mean())),
     )
     return _lightened(mixed)
 
@@ -125,6 +134,21 @@ def toward(wearing: Wearing, mean: F32Array, likeness: float) -> Wearing:
             shares=np.concatenate([wearing.shares * np.float32(likeness), rest], axis=1),
         )
     )
+
+
+def _between(
+    base: tuple[tuple[str, float], ...], top: tuple[tuple[str, float], ...], amount: float
+) -> tuple[tuple[str, float], ...]:
+    """Shares of generators on the way from one mixture of them to another."""
+    shares: dict[str, float] = {}
+    for mixture, part in ((base, 1.0 - amount), (top, amount)):
+        for name, share in mixture:
+            shares[name] = shares.get(name, 0.0) + share * part
+    # Each draws a whole picture: of many, as after a storm of cues, the heaviest two stay.
+    heaviest = sorted(shares.items(), key=lambda item: -item[1])[:_MOST_GENERATORS]
+    kept = [(name, share) for name, share in heaviest if share > _LIGHTEST]
+    whole = sum(share for _, share in kept)
+    return tuple((name, share / whole) for name, share in kept)
 
 
 def _lightened(wearing: Wearing) -> Wearing:
