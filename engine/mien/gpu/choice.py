@@ -67,24 +67,42 @@ class Placement:
 
 
 def parse_device(text: str) -> str:
-    """``auto``, ``cpu`` or ``cuda:N``; ``cuda`` is ``cuda:0``.
+    """``auto``, ``cpu`` or ``cuda:N``; ``cuda`` is ``cuda:0``, ``auto:N`` looks at that GPU alone.
 
     Raises:
         UsageError: anything else.
     """
     if text in ("auto", "cpu"):
         return text
-    match = re.fullmatch(r"cuda(?::(\d{1,3}))?", text)
-    if match is None:
+    match = re.fullmatch(r"(cuda|auto:(?=\d))(?::?(\d{1,3}))?", text)
+    if match is None or (match[2] and ":" not in text):
         raise UsageError(f"there is no device {text!r}", "use auto, cpu or cuda:0")
-    return f"cuda:{int(match.group(1) or 0)}"
+    return f"{match[1].rstrip(':')}:{int(match[2] or 0)}"
+
+
+def parse_devices(text: str) -> list[str]:
+    """The devices that streams may be given to: one of :func:`parse_device`, ``cuda:all``, or the
+    cards of ``cuda:0,1``, each once.
+
+    Raises:
+        UsageError: anything else.
+    """
+    if text == "cuda:all":
+        return [text]
+    first, *more = text.split(",")
+    devices = [parse_device(first)]
+    for number in more:
+        if not re.fullmatch(r"cuda:\d{1,3}", devices[0]) or not re.fullmatch(r"\d{1,3}", number):
+            raise UsageError(f"there is no device {text!r}", "use cuda:0,1 or cuda:all")
+        devices.append(f"cuda:{int(number)}")
+    return list(dict.fromkeys(devices))
 
 
 def place(device: str, open_gpu: Callable[[int], Gpu] = Gpu) -> Placement:
     """Decides what runs where.
 
-    ``auto`` takes the first GPU if it draws the very same picture as the CPU, and does so sooner,
-    copies included: both draw and blend a face. ``cuda:N`` must only draw the same picture.
+    ``auto`` takes the first GPU (``auto:N`` that one) if it draws the very same picture as the CPU,
+    and does so sooner, copies included: both draw and blend a face. ``cuda:N`` must only draw the same picture.
 
     Raises:
         UsageError: no such device is known.
@@ -93,12 +111,13 @@ def place(device: str, open_gpu: Callable[[int], Gpu] = Gpu) -> Placement:
     wanted = parse_device(device)
     if wanted == "cpu":
         return Placement(draw=_kernels.raster_face, device="cpu", reason="asked for")
-    index = 0 if wanted == "auto" else int(wanted.partition(":")[2])
+    kind, _, number = wanted.partition(":")
+    index = int(number or 0)
     try:
         load_driver()  # the usual reason, in fewer words than PyCUDA's
         gpu = open_gpu(index)
     except DeviceError as error:
-        if wanted != "auto":
+        if kind != "auto":
             raise
         return Placement(draw=_kernels.raster_face, device="cpu", reason=error.what)
     drawn = FallingBack(gpu, FramePath(gpu), _kernels.raster_face)
@@ -106,20 +125,20 @@ def place(device: str, open_gpu: Callable[[int], Gpu] = Gpu) -> Placement:
         gpu_ms, cpu_ms = _race(drawn)
     except DeviceError as error:
         drawn.close()
-        if wanted != "auto":
+        if kind != "auto":
             raise
         return Placement(draw=_kernels.raster_face, device="cpu", reason=error.what)
     except BaseException:
         drawn.close()
         raise
     race = f"a face took {gpu_ms:.2f} ms there and {cpu_ms:.2f} ms on the CPU"
-    if wanted == "auto" and gpu_ms >= cpu_ms:
+    if kind == "auto" and gpu_ms >= cpu_ms:
         name = gpu.label
         drawn.close()
         return Placement(
             draw=_kernels.raster_face, device="cpu", reason=f"quicker than {name}: {race}"
         )
-    reason = f"quicker than the CPU: {race}" if wanted == "auto" else f"asked for; {race}"
+    reason = f"quicker than the CPU: {race}" if kind == "auto" else f"asked for; {race}"
     return Placement(draw=drawn, paint=drawn.paint, device=gpu.label, reason=reason)
 
 

@@ -65,11 +65,17 @@ class FallingBack:
 
     Attributes:
         lost: why the GPU is no longer used; empty while it is.
+        afterwards: what becomes of faces then, in words.
     """
 
     def __init__(self, gpu: Gpu, path: FramePath, cpu: Rasteriser) -> None:
         self._gpu, self._path, self._cpu = gpu, path, cpu
         self.lost = ""
+        self.afterwards = "faces are drawn on the CPU from now on"
+
+    def give_up(self, why: str) -> None:
+        """Draws on the CPU from the next face on; between faces."""
+        self.lost = self.lost or why
 
     @property
     def gpu_ms(self) -> float:
@@ -104,7 +110,7 @@ class FallingBack:
             yield
         except DeviceError as error:
             self.lost = error.what
-            logger.warning("%s; faces are drawn on the CPU from now on", error.what)
+            logger.warning("%s; %s", error.what, self.afterwards)
             raise
 
     def close(self) -> None:

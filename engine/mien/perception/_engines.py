@@ -143,8 +143,8 @@ class DeviceNetworks:
         return lines
 
     def _tensorrt(self, name: str) -> Runner:
-        index = 0 if self._device == "auto" else int(self._device.partition(":")[2])
-        return engine_runner(name, index, build=self._device != "auto")
+        kind, _, number = self._device.partition(":")
+        return engine_runner(name, int(number or 0), build=kind != "auto")
 
     def _refusal(self, network: EngineNetwork, cpu: Network) -> str:
         """Why the engine is not taken; empty if it is."""
@@ -158,7 +158,7 @@ class DeviceNetworks:
             if not np.abs(one - other).max() <= _TOLERANCE * max(float(np.abs(other).max()), 1.0):
                 return "TensorRT gives other numbers than the CPU"
         cpu_ms, _ = _timed(cpu.run)
-        if self._device == "auto" and gpu_ms >= cpu_ms:
+        if self._device.startswith("auto") and gpu_ms >= cpu_ms:
             return f"quicker there, {cpu_ms:.2f} ms a run and {gpu_ms:.2f} ms on the GPU"
         return ""
 
