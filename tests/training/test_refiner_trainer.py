@@ -133,6 +133,32 @@ def test_another_recipe_does_not_go_on_with_a_run(shards: Path, tmp_path: Path) 
         _trainer(shards, tmp_path / "run", replace(TINY, batch=3))
 
 
+@pytest.mark.parametrize(
+    "changed", [{"warm_up": 5}, {"ema": 0.8}, {"clip": 2.0}, {"weight_decay": 0.5}]
+)
+def test_what_shapes_the_weights_stays_as_it_was(
+    shards: Path, tmp_path: Path, changed: dict[str, float]
+) -> None:
+    _trainer(shards, tmp_path / "run").train(until=1)
+    (name,) = changed
+    with pytest.raises(InputError, match=f"{name} = .*the recipe says {changed[name]}"):
+        _trainer(shards, tmp_path / "run", replace(TINY, **changed))
+
+
+def test_a_run_can_be_made_longer(shards: Path, tmp_path: Path) -> None:
+    _trainer(shards, tmp_path / "run").train(until=2)
+    longer = _trainer(shards, tmp_path / "run", replace(TINY, steps=50, grid_every=7, threads=2))
+    longer.train(until=3)
+    assert longer.step == 3
+
+
+@pytest.mark.parametrize("name", [CHECKPOINT, WEIGHTS])
+def test_a_file_that_cannot_be_written_is_named(shards: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / "run" / f"{name}.part").mkdir(parents=True)
+    with pytest.raises(OutputError, match=f"{name} cannot be written"):
+        _trainer(shards, tmp_path / "run").train(until=1)
+
+
 def test_a_broken_checkpoint_is_named(shards: Path, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / CHECKPOINT).write_bytes(b"PK broken")

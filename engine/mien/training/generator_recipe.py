@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mien.training.run_recipe import RunRecipe, recipe_in_file, recipe_like
+from mien.training.run_recipe import RUN_LASTING, RunRecipe, recipe_in_file, recipe_like
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,10 +43,9 @@ class GeneratorRecipe(RunRecipe):
 
 
 LASTING = (
-    "batch", "learning_rate", "warm_up", "ema", "clip", "seed", "cast_share", "noise",
-    "light_noise",    "channel_base", "channel_max", "num_layers",
+    *RUN_LASTING, "cast_share", "noise", "light_noise", "channel_base", "channel_max", "num_layers",
 )  # fmt: skip
-"""What a run that goes on must have the same; ``steps`` may change: a run can be made longer."""
+"""What a run that goes on must have the same."""
 
 
 def generator_recipe_from(values: dict[str, Any]) -> GeneratorRecipe:

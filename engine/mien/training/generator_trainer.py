@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from mien.live_view import CONDITION_SIZE, condition_parts
@@ -17,6 +15,7 @@ from mien.networks.live_weights import live_metadata
 from mien.training.generator_batches import PortraitBatch, PortraitDeck
 from mien.training.generator_loss import face_errors, generator_loss, matte_overlap
 from mien.training.generator_recipe import LASTING, GeneratorRecipe
+from mien.training.half_weights import write_half
 from mien.training.shards import find_shards
 from mien.training.training_run import TrainingRun, existing_shards
 
@@ -98,14 +97,14 @@ class GeneratorTrainer(TrainingRun):
         ).to(self.device)
         noise = _noise(recipe, step)[self.rank :: self.processes].to(self.device)
         w = network.w(batch.conditions, network.latents[self._places(batch)], noise)
-        picture = network.draw(w, batch.transforms, update_emas=True)
+        picture = network.draw(w, batch.grids, update_emas=True)
         return generator_loss(picture, batch.truth, batch.weights)
 
     def draw(self, batch: PortraitBatch) -> Tensor:
         """(N, 4, S, S) by the averaged weights."""
         with torch.no_grad():
             latents = self.average.latents[self._places(batch)]
-            picture: Tensor = self.average(batch.conditions, latents, batch.transforms)
+            picture: Tensor = self.average(batch.conditions, latents, batch.grids)
         return picture
 
     def score(self) -> dict[str, float]:
@@ -145,14 +144,9 @@ class GeneratorTrainer(TrainingRun):
 
     def write_weights(self) -> None:
         """Writes the averaged weights, FP16."""
-        weights = {
-            name: tensor.to(device="cpu", dtype=torch.float16).contiguous()
-            for name, tensor in self.average.state_dict().items()
-        }
-        part = self.out / (WEIGHTS + ".part")
         names = [self.names[code] for code in sorted(self.names)]
-        save_file(weights, part, metadata=live_metadata(self.network.config, names, self.step))
-        os.replace(part, self.out / WEIGHTS)
+        metadata = live_metadata(self.network.config, names, self.step)
+        write_half(self.out / WEIGHTS, self.average.state_dict(), metadata)
 
     def refresh(self) -> bool:
         """Takes in shards that were added; whether there was any."""

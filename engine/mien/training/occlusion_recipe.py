@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mien.training.run_recipe import RunRecipe, recipe_in_file, recipe_like
+from mien.training.run_recipe import RUN_LASTING, RunRecipe, recipe_in_file, recipe_like
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +36,8 @@ class OcclusionRecipe(RunRecipe):
             raise ValueError(f"held_samples must be at least 1, got {self.held_samples}")
 
 
-LASTING = ("batch", "learning_rate", "warm_up", "ema", "clip", "seed", "widths", "depths")
-"""What a run that goes on must have the same; ``steps`` may change: a run can be made longer."""
+LASTING = (*RUN_LASTING, "widths", "depths")
+"""What a run that goes on must have the same."""
 
 
 def occlusion_recipe_from(values: dict[str, Any]) -> OcclusionRecipe:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +9,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors.torch import save_file
 
+from mien.errors import InputError
 from mien.networks.occlusion import OcclusionConfig, OcclusionNet, folded
+from mien.training.half_weights import write_half
 from mien.training.occlusion_batches import CoveredBatch, CoveredDeck, gathered
 from mien.training.occlusion_loss import occlusion_loss, overlap_counts
 from mien.training.occlusion_recipe import LASTING, OcclusionRecipe
@@ -37,6 +37,12 @@ class OcclusionTrainer(TrainingRun):
         out: folder of the run.
         recipe: how to train.
         device: where to train; CUDA if there is one.
+        begin: checkpoint of another run whose weights are the first ones of a new run. Its
+            network may have fewer input channels or blocks; what it lacks changes nothing at
+            first.
+
+    Raises:
+        InputError: ``begin`` does not hold a network that fits.
     """
 
     network: OcclusionNet
@@ -50,8 +56,10 @@ class OcclusionTrainer(TrainingRun):
         out: Path,
         recipe: OcclusionRecipe,
         device: str | None = None,
+        begin: Path | None = None,
     ) -> None:
         self.recipe = recipe
+        self._begin = begin
         self._folder, self._sprites, self._held_from = faces, sprites, held
         super().__init__(out, recipe, lasting=LASTING, columns=_COLUMNS, device=device)
 
@@ -64,13 +72,15 @@ class OcclusionTrainer(TrainingRun):
         self._deck = CoveredDeck(paths, self._sprites)
         judged = CoveredDeck(find_shards(held[0]), held[1]) if held else self._deck
         self._held = [
-            judged.sample([_HELD_SEED, index], bare=_is_bare(index))
+            judged.sample([_HELD_SEED, index], bare=_is_bare(index), remembered=_is_known(index))
             for index in range(recipe.held_samples * 3 // 2)
         ]
         if judged is not self._deck:
             judged.close()
         config = OcclusionConfig(widths=recipe.widths, depths=recipe.depths)
         self.network = self._place(OcclusionNet(config))
+        if self._begin is not None and shards is None:
+            _begin_with(self.network, self._begin)
         self.average = self._place(OcclusionNet(config)).requires_grad_(False)
         self.average.load_state_dict(self.network.state_dict())
         self.average.eval()
@@ -138,13 +148,8 @@ class OcclusionTrainer(TrainingRun):
 
     def write_weights(self) -> None:
         """Writes the averaged weights, normalisations folded in, FP16."""
-        weights = {
-            name: tensor.to(device="cpu", dtype=torch.float16).contiguous()
-            for name, tensor in folded(self.average).state_dict().items()
-        }
-        part = self.out / (WEIGHTS + ".part")
-        save_file(weights, part, metadata={"step": str(self.step)})
-        os.replace(part, self.out / WEIGHTS)
+        weights = folded(self.average).state_dict()
+        write_half(self.out / WEIGHTS, weights, {"step": str(self.step)})
 
     def refresh(self) -> bool:
         """Takes in faces that were added; whether there were any."""
@@ -162,6 +167,24 @@ class OcclusionTrainer(TrainingRun):
     def _find(self, batch: CoveredBatch) -> torch.Tensor:
         with torch.no_grad(), self._autocast():
             return torch.sigmoid(self.average(batch.inputs))
+
+
+def _begin_with(network: OcclusionNet, path: Path) -> None:
+    """Takes over the weights of a checkpoint, as far as they go."""
+    hint = "name the checkpoint.pt of a run of mien train occlusion"
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)["network"]
+        stem = torch.zeros_like(network.stem.conv.weight, device="cpu")
+        stem[:, : state["stem.conv.weight"].shape[1]] = state["stem.conv.weight"]
+        state["stem.conv.weight"] = stem
+        missing, unexpected = network.load_state_dict(state, strict=False)
+    except Exception as error:
+        raise InputError(f"{path} does not hold an occlusion net that fits: {error}", hint) from error
+    # A block that is new adds nothing yet: its last normalisation starts at zero.
+    lacking = [name for name in missing if not name.startswith("inward.")]
+    if lacking or unexpected:
+        odd = (lacking + unexpected)[0]
+        raise InputError(f"{path} holds another occlusion net: {odd} does not fit", hint)
 
 
 def _is_bare(index: int) -> bool:

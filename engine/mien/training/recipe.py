@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mien.training.run_recipe import RunRecipe, recipe_in_file, recipe_like
+from mien.training.run_recipe import RUN_LASTING, RunRecipe, recipe_in_file, recipe_like
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,9 +41,7 @@ class RefinerRecipe(RunRecipe):
                 raise ValueError(f"{name} must lie in 0..1, got {getattr(self, name)}")
 
 
-LASTING = (
-    "batch", "steps", "learning_rate", "seed", "widths", "depths", "tone_match", "persona_tone",
-)  # fmt: skip
+LASTING = (*RUN_LASTING, "weight_decay", "widths", "depths", "tone_match", "persona_tone")
 """What a run that goes on must have the same."""
 
 

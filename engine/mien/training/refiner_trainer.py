@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
-from safetensors.torch import save_file
 
 from mien.networks.refiner import Refiner, RefinerConfig, compose
+from mien.training.half_weights import write_half
 from mien.training.recipe import LASTING, RefinerRecipe
 from mien.training.refiner_batches import Batch, Deck
 from mien.training.refiner_loss import (
@@ -137,13 +136,7 @@ class RefinerTrainer(TrainingRun):
 
     def write_weights(self) -> None:
         """Writes the averaged weights, FP16."""
-        weights = {
-            name: tensor.to(device="cpu", dtype=torch.float16).contiguous()
-            for name, tensor in self.average.state_dict().items()
-        }
-        part = self.out / (WEIGHTS + ".part")
-        save_file(weights, part, metadata={"step": str(self.step)})
-        os.replace(part, self.out / WEIGHTS)
+        write_half(self.out / WEIGHTS, self.average.state_dict(), {"step": str(self.step)})
 
     def refresh(self) -> bool:
         """Takes in shards that were added; whether there was any."""

@@ -56,6 +56,15 @@ class RunRecipe:
         return asdict(self)
 
 
+RUN_LASTING = ("batch", "learning_rate", "warm_up", "ema", "clip", "seed")
+"""What every run that goes on must have the same.
+
+They shape what is learnt, sample by sample; changed half-way, a run is one that no recipe
+describes. ``steps`` may change: a run can be made longer. So may what only says how often
+something is written, how exactly and by how many threads it is computed, and when added
+shards are taken in.
+"""
+
 Recipe = TypeVar("Recipe", bound=RunRecipe)
 
 

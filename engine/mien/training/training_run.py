@@ -121,7 +121,10 @@ class TrainingRun(ABC):
         """Takes in what data was added; whether there was any."""
 
     def optimiser(self) -> torch.optim.Optimizer:
-        """What moves the network's weights; asked for once, after ``set_up``."""
+        """What moves the network's weights; asked for once, after ``set_up``.
+
+        A group of parameters may say ``share``: of the learning rate, what it gets.
+        """
         return torch.optim.Adam(
             self.network.parameters(), lr=self._recipe.learning_rate, betas=(0.9, 0.99)
         )
@@ -176,7 +179,11 @@ class TrainingRun(ABC):
         return scores
 
     def save(self) -> None:
-        """Writes the checkpoint and the averaged weights; each appears whole or not at all."""
+        """Writes the checkpoint and the averaged weights; each appears whole or not at all.
+
+        Raises:
+            OutputError: the folder cannot be written to; what was there stays.
+        """
         state = {
             "format": _FORMAT,
             "recipe": self._recipe.to_json(),
@@ -190,14 +197,20 @@ class TrainingRun(ABC):
             "optimiser": self._optimiser.state_dict(),
         }
         part = self.out / (CHECKPOINT + ".part")
-        torch.save(state, part)
-        os.replace(part, self.out / CHECKPOINT)
+        try:
+            torch.save(state, part)
+            os.replace(part, self.out / CHECKPOINT)
+        except (OSError, RuntimeError) as error:  # a full disk is a RuntimeError to torch
+            raise OutputError(
+                f"{self.out / CHECKPOINT} cannot be written: {error}",
+                "free space on its disk; the run goes on from the last checkpoint",
+            ) from error
         self.write_weights()
 
     def _advance(self) -> None:
         recipe = self._recipe
         for group in self._optimiser.param_groups:
-            group["lr"] = learning_rate(recipe, self.step)
+            group["lr"] = learning_rate(recipe, self.step) * group.get("share", 1.0)
         loss = self.loss(self.step)
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
