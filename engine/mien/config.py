@@ -161,10 +161,13 @@ class PipelineConfig:
     """Settings of the whole way from frame to marked frame.
 
     Attributes:
-        device: where faces are drawn: ``cpu``, ``cuda:N``, or ``auto`` for the quicker.
+        device: where faces are drawn: ``cpu``, ``cuda:N``, or ``auto`` for the quicker. Streams
+            that may share several GPUs say ``cuda:0,1`` or ``cuda:all``, or ``auto``.
+        stream: what this pipeline's stream is called among those.
     """
 
     device: str = "cpu"
+    stream: str = "stream"
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
     mesh: MeshSwapperConfig = field(default_factory=MeshSwapperConfig)
     stylegan3: StyleGAN3SwapperConfig = field(default_factory=StyleGAN3SwapperConfig)

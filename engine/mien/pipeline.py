@@ -10,16 +10,18 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from mien.complaints import Complaints
 from mien.config import PipelineConfig
 from mien.covering import Covering
 from mien.guard import Guard
-from mien.look import EVERYONE, Director, Look, is_clear, opacity
+from mien.look import Director, Look, is_clear, opacity
 from mien.mending import Mending, is_refined
 from mien.outcome import Outcome as Outcome
 from mien.patch_fault import EMPTY, patch_fault
 from mien.personas.persona import Persona
+from mien.roll_call import Fault, Part, RollCall
 from mien.stages import (
     CompositorStage,
     MarkerStage,
@@ -32,14 +34,10 @@ from mien.timing import Stopwatch
 from mien.types import F32Array, FaceTrack, Frame
 from mien.wings import NotReadyError, Wings
 
+if TYPE_CHECKING:
+    from mien.gpu.fleet import Berth
+
 logger = logging.getLogger(__name__)
-
-# One of several performers who is gone for longer has left the stage.
-_LOST_NS = 1_000_000_000
-
-
-class _Fault(Exception):
-    """No trustworthy swapped patch; the text is the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +46,6 @@ class _Act:
 
     persona: Persona
     state: object
-
-
-_Part = tuple[FaceTrack, "Look | None"]
-"""A face to be swapped, and its look; None is the act's."""
 
 
 class Pipeline:
@@ -75,14 +69,16 @@ class Pipeline:
         marker: MarkerStage,
         refinement: RefinementStage | None = None,
         occlusion: OcclusionStage | None = None,
+        berth: Berth | None = None,
     ) -> None:
         self.config = config
+        self._berth = berth
         self._tracker = tracker
         self._swapper = swapper
         self.wings = Wings(swapper)
         self._director: Director | None = None
         self._last_looks: Mapping[str, Look] = {}
-        self._seen_ns: dict[str, int] = {}
+        self._roll_call = RollCall()
         self._compositor = compositor
         self._mending = Mending(refinement, self._blame)
         self._covering = Covering(occlusion, self._blame)
@@ -95,7 +91,6 @@ class Pipeline:
         self._pass_through = False
         self._panic = False
         self._persona_error: Exception | None = None
-        self._performer_seen = False
         self._complaints = Complaints(logger, time.monotonic)
 
     @classmethod
@@ -111,26 +106,19 @@ class Pipeline:
         """A pipeline of the stages that ship with mien; those handed in take their place.
 
         Raises:
+            DeviceError: the GPU that was asked for cannot be used.
             ModelError: a model file is missing or corrupt.
-            UsageError: no swapper has this name.
+            UsageError: no swapper or no device has this name.
         """
-        from mien.compositing import Compositor
-        from mien.marking import Marker, draw_slate
-        from mien.occlusion import open_occlusion
-        from mien.perception import FaceTracker
-        from mien.refining import open_refinement
-        from mien.swappers import Ensemble
+        from mien.opening import open_pipeline
 
-        config = config or PipelineConfig()
-        return cls(
-            config,
-            tracker=FaceTracker(config.tracker, config.device),
-            swapper=Ensemble(swapper_name, config),
-            compositor=compositor or Compositor(),
-            guard=Guard(config.guard, draw_slate),
-            marker=Marker(config.mark),
-            refinement=refinement or open_refinement(config.refine, threads=config.tracker.threads),
-            occlusion=occlusion or open_occlusion(config),
+        return open_pipeline(
+            cls,
+            config or PipelineConfig(),
+            swapper_name,
+            compositor=compositor,
+            refinement=refinement,
+            occlusion=occlusion,
         )
 
     def __enter__(self) -> Pipeline:
@@ -147,6 +135,13 @@ class Pipeline:
         with self._preparing:
             self._tracker.close()
             self._swapper.close()
+            if self._berth is not None:
+                self._berth.close()
+
+    @property
+    def stream(self) -> str:
+        """What this pipeline's stream is called among those that share GPUs."""
+        return self.config.stream
 
     @property
     def where(self) -> list[str]:
@@ -258,14 +253,14 @@ class Pipeline:
         swapped = 0
         try:
             if reason:
-                raise _Fault(reason)
+                raise Fault(reason)
             parts = self._cast(frame, performers, looks)
             if not parts:
                 return Outcome(
                     frame=frame, tracks=tracks, reason="pass-through", stage_ms=watch.stages_ms
                 )
             swapped = self._swap(frame, parts, self._act, watch)
-        except _Fault as fault:
+        except Fault as fault:
             return self._guarded(frame, tracks, str(fault), watch)
         try:
             self._marker.apply(frame.bgr)
@@ -297,37 +292,22 @@ class Pipeline:
 
     def _cast(
         self, frame: Frame, performers: list[FaceTrack], looks: Mapping[str, Look]
-    ) -> list[_Part]:
+    ) -> list[Part]:
         """Who is to be swapped, with what look; performers who are to be bare are left out."""
         if not looks and self._director is not None:
-            raise _Fault("directing failed")
+            raise Fault("directing failed")
         if not looks and self._act is None:
-            raise _Fault(
+            raise Fault(
                 "persona failed" if self._persona_error is not None else "persona not ready"
             )
-        if not performers:
-            raise _Fault("performer lost" if self._performer_seen else "no performer seen")
-        self._performer_seen = True
-        if not looks:
-            return [(track, None) for track in performers]
-        parts: list[_Part] = []
-        for track in performers:
-            self._seen_ns[track.role] = frame.pts_ns
-            look = looks.get(track.role, looks.get(EVERYONE))
-            if look is not None and not is_clear(look):
-                parts.append((track, look))
-        for role, look in looks.items():
-            lost_ns = frame.pts_ns - self._seen_ns.get(role, frame.pts_ns)
-            if 0 < lost_ns < _LOST_NS and not is_clear(look):
-                raise _Fault(f"{role or 'performer'} lost")
-        return parts
+        return self._roll_call.parts(frame, performers, looks)
 
-    def _swap(self, frame: Frame, parts: list[_Part], act: _Act | None, watch: Stopwatch) -> int:
+    def _swap(self, frame: Frame, parts: list[Part], act: _Act | None, watch: Stopwatch) -> int:
         deadline_ms = self.config.guard.deadline_ms
         spent_ms = 0.0
         for track, look in parts:
             if track.quality < self.config.guard.min_quality:
-                raise _Fault("face uncertain")
+                raise Fault("face uncertain")
             seen = self._covering.look(frame, track, watch)
             view = self._mending.look(frame, track)
             if view is not None:
@@ -338,28 +318,28 @@ class Pipeline:
                 patch = self._swapper.swap(frame, track, state)
                 fault = patch_fault(patch, frame, track)
             except NotReadyError as error:
-                raise _Fault("persona not ready") from error
+                raise Fault("persona not ready") from error
             except Exception as error:
-                raise _Fault(self._blame("swapping", error)) from error
+                raise Fault(self._blame("swapping", error)) from error
             finally:
                 spent_ms += watch.lap("swap")
             # A face that is partly bare by wish may well cover little.
             if fault and not (fault == EMPTY and look is not None and opacity(look.face) < 1.0):
                 self._complaints.add(fault)
-                raise _Fault(fault)
+                raise Fault(fault)
             try:
                 self._compositor.composite(frame.bgr, patch, track)
             except Exception as error:
-                raise _Fault(self._blame("compositing", error)) from error
+                raise Fault(self._blame("compositing", error)) from error
             finally:
                 spent_ms += watch.lap("composite")
             if view is not None:
                 self._mending.mend(frame, patch, track, view)
                 watch.lap("refine")
             if not self._covering.restore(frame, patch, seen, watch):
-                raise _Fault("uncovering failed")
+                raise Fault("uncovering failed")
         if deadline_ms and spent_ms > deadline_ms:
-            raise _Fault("deadline missed")
+            raise Fault("deadline missed")
         return len(parts)
 
     def _guarded(

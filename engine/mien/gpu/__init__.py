@@ -3,9 +3,10 @@
 Importing this package imports neither PyCUDA nor the driver; opening a :class:`Gpu` does.
 """
 
-from mien.gpu.choice import Placement, parse_device, place
+from mien.gpu.choice import Placement, parse_device, parse_devices, place
 from mien.gpu.drawn_face import DrawnFace
 from mien.gpu.driver import Gpu, require_pycuda
+from mien.gpu.fleet import Berth, Fleet, StreamPlace, process_fleet
 from mien.gpu.frame_path import MOST_RADIUS, FramePath
 from mien.gpu.graph import FrameGraph
 from mien.gpu.images import SOURCES, KernelLibrary, Places, compiled_sources, usual_places
@@ -17,11 +18,13 @@ from mien.gpu.transfers import Bundle, Transfers
 __all__ = [
     "MOST_RADIUS",
     "SOURCES",
+    "Berth",
     "Bundle",
     "DeviceArray",
     "DevicePool",
     "DrawnFace",
     "FallingBack",
+    "Fleet",
     "FrameGraph",
     "FramePath",
     "Gpu",
@@ -32,11 +35,14 @@ __all__ = [
     "Placement",
     "Places",
     "Rasteriser",
+    "StreamPlace",
     "Transfers",
     "compiled_sources",
     "device_array",
     "parse_device",
+    "parse_devices",
     "place",
+    "process_fleet",
     "require_pycuda",
     "usual_places",
 ]

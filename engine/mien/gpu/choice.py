@@ -102,7 +102,8 @@ def place(device: str, open_gpu: Callable[[int], Gpu] = Gpu) -> Placement:
     """Decides what runs where.
 
     ``auto`` takes the first GPU (``auto:N`` that one) if it draws the very same picture as the CPU,
-    and does so sooner, copies included: both draw and blend a face. ``cuda:N`` must only draw the same picture.
+    and does so sooner, copies included: both draw and blend a face. ``cuda:N`` must only draw the
+    same picture.
 
     Raises:
         UsageError: no such device is known.

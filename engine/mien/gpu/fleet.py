@@ -360,7 +360,7 @@ class Berth:
 
 
 @cache
-def fleet() -> Fleet:
+def process_fleet() -> Fleet:
     """The fleet of this process: cards belong to processes, so there is one."""
     return Fleet()
 

@@ -34,7 +34,7 @@ from mien.swappers.mesh.wardrobe import Costume, TextureLevel, make_costume
 from mien.types import F32Array, FaceTrack, Frame, Patch, U8Array
 
 if TYPE_CHECKING:
-    from mien.gpu import Placement
+    from mien.gpu import Berth, Placement
 
 # UV units from the oval over which the persona's shape sets in.
 _SHAPE_RIM = 0.05
@@ -63,7 +63,7 @@ class MeshSwapper:
     def __init__(self, config: PipelineConfig) -> None:
         self._config = config.mesh
         self._threads = config.tracker.threads
-        self._placement = _place(config.device)
+        self._placement = _place(config)
         self._raster = _kernels.raster_face if self._placement is None else self._placement.draw
         self._lock = threading.Lock()
         self._performers: dict[int, PerformerModel] = {}
@@ -280,13 +280,14 @@ class MeshSwapper:
         )
 
 
-def _place(device: str) -> Placement | None:
-    """Where faces are drawn, if that is a question."""
-    if device == "cpu":
+def _place(config: PipelineConfig) -> Placement | Berth | None:
+    """Where faces are drawn, if that is a question: where the stream was given a place, if it was
+    given one."""
+    if config.device == "cpu":
         return None
-    from mien.gpu import place  # not needed on most machines
+    from mien.gpu import place, process_fleet  # not needed on most machines
 
-    return place(device)
+    return process_fleet().berth(config.stream) or place(config.device)
 
 
 def _costume(state: object) -> Costume | None:
