@@ -24,6 +24,7 @@ import numpy.typing as npt
 from safetensors.numpy import load_file
 
 from mien.live_view import LIVE_SIZE
+from mien.live_warp import input_grid
 from mien.networks.live_onnx import ENCODER, GENERATOR, LATENTS
 from mien.perception import FaceDescriptor, distance
 from mien.personas import Library, cast_names, default_root
@@ -48,7 +49,7 @@ class Case:
         driver: (S, S, 3) uint8.
         truth, drawn: (4, S, S) float32, BGR and matte.
         landmarks: (478, 2) float32, the driver's.
-        condition, transform: what the networks were told.
+        condition, grid: what the networks were told.
     """
 
     persona: str
@@ -57,7 +58,7 @@ class Case:
     drawn: F32Array
     landmarks: F32Array
     condition: F32Array
-    transform: F32Array
+    grid: F32Array
 
 
 class LiveOnnx:
@@ -84,9 +85,9 @@ class LiveOnnx:
         w: F32Array = self._encoder.run(None, feed)[0]
         return w
 
-    def draw(self, w: F32Array, transform: F32Array) -> F32Array:
+    def draw(self, w: F32Array, grid: F32Array) -> F32Array:
         """(4, S, S)."""
-        feed = {"ws": np.repeat(w[:, None], self.layers, axis=1), "transform": transform[None]}
+        feed = {"ws": np.repeat(w[:, None], self.layers, axis=1), "grid": grid[None]}
         image: F32Array = self._generator.run(None, feed)[0][0]
         return image
 
@@ -108,14 +109,15 @@ def cases(networks: LiveOnnx, held: Path, most: int) -> Iterator[Case]:
         persona = names[int(take.personas[index])]
         condition = take.conditions[take.shots[index]]
         w = networks.encode(condition, networks.latents[persona])
+        grid = input_grid(condition, take.transforms[index])
         yield Case(
             persona=persona,
             driver=take.drivers[take.shots[index]],
             truth=take.pictures[index].transpose(2, 0, 1).astype(np.float32) / 255,
-            drawn=networks.draw(w, take.transforms[index]),
+            drawn=networks.draw(w, grid),
             landmarks=take.landmarks[index],
             condition=condition,
-            transform=take.transforms[index],
+            grid=grid,
         )
 
 
@@ -180,7 +182,7 @@ def speed(folder: Path, case: Case) -> dict[str, float]:
             start = clock()
             w = networks.encode(case.condition, latent)
             middle = clock()
-            networks.draw(w, case.transform)
+            networks.draw(w, case.grid)
             spent["encoder"].append(middle - start)
             spent["generator"].append(clock() - middle)
         for name, values in spent.items():
@@ -196,7 +198,8 @@ def equivariance(networks: LiveOnnx, found: Sequence[Case]) -> dict[str, Any]:
 
         def draw(matrix: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
             # The measure's full range is 2, as of pictures in -1..1.
-            return 2.0 * networks.draw(w, matrix.astype(np.float32)).astype(np.float64)
+            grid = input_grid(case.condition, matrix.astype(np.float32))
+            return 2.0 * networks.draw(w, grid).astype(np.float64)
 
         return draw
 

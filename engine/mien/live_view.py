@@ -16,8 +16,8 @@ Two ONNX files, all float32, S = ``LIVE_SIZE``:
 * ``encoder.onnx``: ``condition`` (1, CONDITION_SIZE) as :func:`observe_driver` gives it and a
   persona's ``latent`` (1, 256) -> ``w`` (1, 256).
 * ``generator.onnx``: ``ws`` (1, L, 256), one row a layer, all ``w`` unless somebody mixes, and
-  ``transform`` (1, 3, 3) as :func:`input_transform` gives it -> ``image`` (1, 4, S, S): BGR 0..1,
-  then how much of each pixel is the persona, 0..1. Colours mean nothing where that is 0.
+  ``grid`` (1, 22, 22, 2) as :func:`mien.live_warp.input_grid` gives it -> ``image`` (1, 4, S, S):
+  BGR 0..1, then how much of each pixel is the persona, 0..1. Colours mean nothing where that is 0.
 """
 
 from __future__ import annotations
@@ -54,8 +54,11 @@ LATENT_SIZE = 256
 """Numbers in a persona's latent."""
 
 # The head's square: its side is the canonical face oval's height times the crop's margin.
-_SPAN_CM = 22.6
-_CENTRE_CM = np.array([0.0, -0.57, 2.0], dtype=np.float32)
+HEAD_SPAN_CM = 22.6
+"""Side of the head's square."""
+
+HEAD_CENTRE_CM = np.array([0.0, -0.57, 2.0], dtype=np.float32)
+"""Its middle in the canonical head."""
 
 _JAW = FACE_OVAL[10:27]
 _NOSE_AND_CHEEKS = (1, 4, 98, 327, 50, 280, 205, 425, 101, 330)
@@ -139,17 +142,17 @@ def head_from_frame(pose: HeadPose, size: int = LIVE_SIZE) -> F32Array:
         size: side of the square in pixels.
     """
     roll = _in_plane(pose.rotation)
-    scale = size / (_SPAN_CM * max(pose.scale, 1e-6))
+    scale = size / (HEAD_SPAN_CM * max(pose.scale, 1e-6))
     # Pictures have y downwards, so a turn by -roll in the view is one by +roll here.
     linear = np.array([[cos(roll), -sin(roll)], [sin(roll), cos(roll)]]) * scale
-    view = pose.scale * (pose.rotation @ _CENTRE_CM) + pose.translation
+    view = pose.scale * (pose.rotation @ HEAD_CENTRE_CM) + pose.translation
     centre = np.array([view[0], -view[1]])
     shift = (size - 1) / 2 - linear @ centre
     return np.asarray(np.concatenate([linear, shift[:, None]], axis=1), dtype=np.float32)
 
 
 def input_transform(crop: F32Array, pose: HeadPose, size: int = LIVE_SIZE) -> F32Array:
-    """(3, 3) float32 for the generator: from the crop to the head's square.
+    """(3, 3) float32: from the crop to the head's square.
 
     Both in units of their side with 0 in the middle, x to the right, y down. The identity
     where the crop is the head's square itself.

@@ -64,7 +64,7 @@ def test_whole_turns_change_nothing(small: Generator) -> None:
     assert torch.allclose(small.synthesis(ws, twice), expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("shape", [(2, 2), (3,), (1, 1, 3, 3), (3, 4)])
+@pytest.mark.parametrize("shape", [(2, 2), (3,), (1, 1, 3, 3), (3, 4), (1, 5, 5, 2)])
 def test_transforms_of_another_shape_are_refused(small: Generator, shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="transform"):
         small.synthesis(small.mapping(torch.randn(1, 16)), torch.zeros(shape))

@@ -350,7 +350,7 @@ def test_missing_damaged_and_foreign_files_are_named(tmp_path: Path) -> None:
         StyleGAN3Swapper(config, foreign)
     swapped = write_live(tmp_path / "swapped")
     write_encoder(swapped.generator)
-    with pytest.raises(ModelError, match="transform"):
+    with pytest.raises(ModelError, match="grid"):
         StyleGAN3Swapper(config, swapped)
     for number, latents in enumerate(
         ({"ada": np.zeros(7, np.float32)}, {"ada": np.full(256, np.nan, np.float32)})

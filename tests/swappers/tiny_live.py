@@ -10,6 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import save_file
 
 from mien.live_view import CONDITION_SIZE, LATENT_SIZE, condition_parts
+from mien.live_warp import GRID_RATE, GRID_SIZE
 from mien.swappers.stylegan3 import LiveFiles
 from mien.types import F32Array
 
@@ -73,17 +74,22 @@ def write_generator(
     """
     at = (np.arange(size, dtype=np.float32) - (size - 1) / 2) / size
     x, y = np.meshgrid(at, at)
-    grid = np.stack([x.ravel(), y.ravel(), np.ones(size * size, np.float32)], axis=1)
+    pixels = np.stack([x.ravel(), y.ravel(), np.ones(size * size, np.float32)], axis=1)
+    own = (np.arange(GRID_SIZE) - (GRID_SIZE - 1) / 2) / GRID_RATE
+    across, down = (part.ravel() for part in np.meshgrid(own, own))
+    # The affine map that the grid is nearest to: the ellipse has no parts that could move.
+    affine = np.linalg.pinv(np.stack([across, down, np.ones(GRID_SIZE**2)], axis=1))
     pick = np.zeros((layers, LATENT_SIZE, 3), np.float32)
     for channel in range(3):
         pick[:, channel, channel] = 1.0 / layers
     if split:
         pick[:, 0, 0], pick[:, 2, 2] = 0.0, 0.0
         pick[0, 0, 0] = pick[-1, 2, 2] = 1.0
-    ellipse = np.array([[HALF_WIDTH**-2], [HALF_HEIGHT**-2], [0.0]], np.float32)
+    ellipse = np.array([[HALF_WIDTH**-2], [HALF_HEIGHT**-2]], np.float32)
     nodes = [
-        helper.make_node("Transpose", ["transform"], ["turned"], perm=[0, 2, 1]),
-        helper.make_node("MatMul", ["grid", "turned"], ["place"]),
+        helper.make_node("Reshape", ["grid", "list"], ["places"]),
+        helper.make_node("MatMul", ["affine", "places"], ["transform"]),
+        helper.make_node("MatMul", ["pixels_at", "transform"], ["place"]),
         helper.make_node("Mul", ["place", "place"], ["squared"]),
         helper.make_node("MatMul", ["squared", "ellipse"], ["radius"]),
         helper.make_node("Sub", ["one", "radius"], ["inside"]),
@@ -98,7 +104,9 @@ def write_generator(
         helper.make_node("Mul", ["square", "scale"], ["image"]),
     ]  # fmt: skip
     values = {
-        "grid": grid[None],
+        "list": np.array([1, GRID_SIZE**2, 2], np.int64),
+        "affine": affine.astype(np.float32)[None],
+        "pixels_at": pixels[None],
         "ellipse": ellipse,
         "one": np.float32(1.0),
         "steep": np.float32(60.0),
@@ -112,7 +120,7 @@ def write_generator(
         path,
         nodes,
         {name: np.asarray(value) for name, value in values.items()},
-        {"ws": (1, layers, LATENT_SIZE), "transform": (1, 3, 3)},
+        {"ws": (1, layers, LATENT_SIZE), "grid": (1, GRID_SIZE, GRID_SIZE, 2)},
         {"image": (1, 4, size, size)},
     )
 

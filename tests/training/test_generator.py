@@ -16,6 +16,7 @@ from safetensors.numpy import load_file, save_file  # noqa: E402
 
 from mien.errors import MediaError, ModelError  # noqa: E402
 from mien.live_view import CONDITION_SIZE, LATENT_SIZE  # noqa: E402
+from mien.live_warp import GRID_RATE, GRID_SIZE, input_grid  # noqa: E402
 from mien.networks.live import LiveNetwork, live_config  # noqa: E402
 from mien.networks.live_onnx import ENCODER, GENERATOR, LATENTS, STRANGERS, export_live  # noqa: E402
 from mien.networks.live_weights import (  # noqa: E402
@@ -23,6 +24,7 @@ from mien.networks.live_weights import (  # noqa: E402
     live_network,
     read_live_weights,
 )
+from mien.networks.stylegan3.schedule import design_schedule  # noqa: E402
 from mien.training.generator_batches import PortraitDeck  # noqa: E402
 from mien.training.portrait_shards import read_portraits  # noqa: E402
 from mien.training.shards import find_shards  # noqa: E402
@@ -67,6 +69,8 @@ def test_every_size_has_a_schedule(size: int) -> None:
     assert config.img_resolution == size
     assert config.img_channels == 4
     assert config.w_dim == LATENT_SIZE
+    samples = design_schedule(config).input
+    assert (samples.size, samples.sampling_rate) == (GRID_SIZE, GRID_RATE)
 
 
 def test_moving_the_transform_moves_the_picture() -> None:
@@ -81,6 +85,22 @@ def test_moving_the_transform_moves_the_picture() -> None:
     error = (after[..., inner, 4 : SIZE - 6] - before[..., inner, 6 : SIZE - 4]).abs().mean()
     change = (after[..., inner, inner] - before[..., inner, inner]).abs().mean()
     assert error < 0.1 * change
+
+
+def test_a_rigid_grid_is_the_transform() -> None:
+    network = _network(3)
+    w = network.w(torch.zeros(1, CONDITION_SIZE), network.latents[:1])
+    transform = torch.tensor([[[0.9, -0.1, 0.05], [0.1, 0.9, -0.02], [0, 0, 1]]])
+    axis = (torch.arange(GRID_SIZE) - (GRID_SIZE - 1) / 2) / GRID_RATE
+    y, x = torch.meshgrid(axis, axis, indexing="ij")
+    places = torch.stack([x, y, torch.ones_like(x)], dim=-1) @ transform[0, :2].T
+    rigid, moved = network.draw(w, transform), network.draw(w, places[None])
+    assert torch.allclose(rigid, moved, atol=1e-4)
+    places[:8] += 0.03  # the upper part alone
+    above = slice(0, SIZE // 4)
+    below = slice(SIZE * 3 // 4, SIZE)
+    bent = (network.draw(w, places[None]) - moved).abs()
+    assert bent[:, :, above].mean() > 5 * bent[:, :, below].mean()
 
 
 def test_far_fetched_conditions_are_bounded() -> None:
@@ -110,7 +130,7 @@ def test_onnx_draws_what_torch_draws(weights_file: Path, tmp_path: Path, form: s
     transform = np.array(
         [[np.cos(angle), -np.sin(angle), 0.05], [np.sin(angle), np.cos(angle), -0.03], [0, 0, 1]],
         np.float32,
-    )[None]
+    )
     encoder = onnxruntime.InferenceSession(tmp_path / "out" / ENCODER)
     generator = onnxruntime.InferenceSession(tmp_path / "out" / GENERATOR)
     latents = load_file(tmp_path / "out" / LATENTS)
@@ -121,8 +141,9 @@ def test_onnx_draws_what_torch_draws(weights_file: Path, tmp_path: Path, form: s
     # Encoder weights are rounded to half precision once more, after their gain.
     np.testing.assert_allclose(w, wanted_w.numpy(), atol=5e-3)
     ws = np.repeat(wanted_w.numpy()[:, None], TINY.num_ws, axis=1)
-    (image,) = generator.run(None, {"ws": ws, "transform": transform})
-    wanted = network.draw(wanted_w, torch.from_numpy(transform)).clamp(0, 1).numpy()
+    grid = input_grid(condition[0], transform)[None]
+    (image,) = generator.run(None, {"ws": ws, "grid": grid})
+    wanted = network.draw(wanted_w, torch.from_numpy(grid)).clamp(0, 1).numpy()
     assert image.shape == (1, 4, SIZE, SIZE)
     assert np.abs(image - wanted).max() < 5e-3
     assert np.abs(image - wanted).mean() < 1e-3
@@ -191,15 +212,15 @@ def test_the_shipped_networks_draw_what_their_weights_say() -> None:
         latents = load_file(folder / LATENTS)
     network = live_network(weights)
     condition = weights.encoder["mean"][None]
-    transform = np.eye(3, dtype=np.float32)[None]
+    grid = input_grid(condition[0], np.eye(3, dtype=np.float32))[None]
     place = weights.names.index("kai")
     (w,) = encoder.run(None, {"condition": condition, "latent": latents["kai"][None]})
     ws = np.repeat(w[:, None], weights.generator.config.num_ws, axis=1)
-    (image,) = generator.run(None, {"ws": ws, "transform": transform})
+    (image,) = generator.run(None, {"ws": ws, "grid": grid})
     wanted = network(
         torch.from_numpy(condition),
         network.latents[place : place + 1],
-        torch.from_numpy(transform),
+        torch.from_numpy(grid),
     )
     assert np.abs(image - wanted.clamp(0, 1).numpy()).max() < 0.02
     # A face in the middle and none in the corners.

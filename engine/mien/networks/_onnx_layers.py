@@ -37,12 +37,20 @@ class Weights:
 
 
 def add_input_layer(
-    graph: Graph, weights: Weights, spec: InputSpec, w: str, transform: str, channels: int
+    graph: Graph,
+    weights: Weights,
+    spec: InputSpec,
+    w: str,
+    motion_input: str,
+    channels: int,
+    *,
+    warped: bool,
 ) -> str:
     """Plane waves on the grid, turned and shifted; float32 throughout, then lowered.
 
     With homogeneous coordinates, row c of ``[f, 0] @ M`` holds the turned frequency and the
     phase shift of wave c at once, and a product with the grid ``[x, y, 1]`` gives all angles.
+    Where ``warped``, the grid is an input (1, size, size, 2) and the picture's own motion is in it.
     """
     turn = 2.0 * math.pi
     motion = _dense(graph, weights, w)  # (1, 4): cos, sin, shift x, shift y, not normalised
@@ -61,9 +69,22 @@ def add_input_layer(
     moved = graph.op("Gemm", motion, graph.single(shift), graph.single(unit), name="shift")
     moved = graph.op("Reshape", moved, square)
     matrix = graph.op("MatMul", rotation, moved)
-    matrix = graph.op("MatMul", matrix, graph.op("Reshape", transform, square), name="matrix")
+    if not warped:
+        given = graph.op("Reshape", motion_input, square)
+        matrix = graph.op("MatMul", matrix, given, name="matrix")
     homogeneous = np.concatenate([weights["freqs"], np.zeros((spec.channels, 1))], axis=1)
     waves = graph.op("MatMul", graph.single(homogeneous, "freqs"), matrix, name="waves")  # (C, 3)
+    phases = graph.single(weights["phases"][:, None] * turn, "phases")
+    mix = _padded(weights["weight"] / math.sqrt(spec.channels), channels, axis=0)
+    shape = graph.integers([1, channels, spec.size, spec.size])
+    if warped:
+        flat = graph.op("Reshape", motion_input, graph.integers([spec.size**2, 2]))
+        places = graph.op("Mul", graph.op("Transpose", flat, perm=[1, 0]), graph.single(turn))
+        ones = graph.single(np.full((1, spec.size**2), turn))
+        grid = graph.op("Concat", places, ones, axis=0, name="places")
+        angle = graph.op("Add", graph.op("MatMul", waves, grid), phases, name="angle")
+        mixed = graph.op("MatMul", graph.single(mix, "mix"), graph.op("Sin", angle))
+        return graph.lower(graph.op("Reshape", mixed, shape, name="features"))
 
     planar = graph.op("Mul", waves, graph.single([1.0, 1.0, 0.0]))
     frequency = graph.norm(planar, "frequency")
@@ -76,12 +97,9 @@ def add_input_layer(
     x, y = np.meshgrid(axis, axis)
     grid = np.stack([x.ravel(), y.ravel(), np.ones(x.size)])
     angle = graph.op("MatMul", waves, graph.single(grid * turn, "grid"))
-    phases = weights["phases"][:, None] * turn
-    angle = graph.op("Add", angle, graph.single(phases, "phases"), name="angle")
+    angle = graph.op("Add", angle, phases, name="angle")
     wave = graph.op("Mul", graph.op("Sin", angle), amplitude)
-    mix = _padded(weights["weight"] / math.sqrt(spec.channels), channels, axis=0)
     mixed = graph.op("MatMul", graph.single(mix, "mix"), wave)
-    shape = graph.integers([1, channels, spec.size, spec.size])
     return graph.lower(graph.op("Reshape", mixed, shape, name="features"))
 
 

@@ -2,8 +2,10 @@
 
 Inputs: ``ws`` (1, num_ws, w_dim) and ``transform`` (1, 3, 3), float32. Output: ``image``
 (1, 3, size, size) float32, raw. The transform turns and shifts the picture without aliasing;
-the identity leaves it alone. Precision is written into the graph, as strongly typed engines
-(TensorRT 11) want it: features in half precision, plane waves and styles in float32.
+the identity leaves it alone. A network that was trained on warped inputs has ``grid``
+(1, S, S, 2) in its place, S samples a side of the first layer. Precision is written into the
+graph, as strongly typed engines (TensorRT 11) want it: features in half precision, plane
+waves and styles in float32.
 
 The graph is written straight from the weights; PyTorch is not involved.
 """
@@ -40,10 +42,12 @@ class ExportOptions:
         form: ``depthwise`` (few nodes, for graphics cards) or ``polyphase`` (filters without
             arithmetic on inserted zeros, 3x3 convolutions by Winograd's method in float32;
             for ONNX Runtime on processors); both give the same picture.
+        warped: whether the input is ``grid`` rather than ``transform``.
     """
 
     precision: Precision = "fp32"
     form: Form = "depthwise"
+    warped: bool = False
 
     def __post_init__(self) -> None:
         if self.precision not in ("fp32", "fp16", "bf16"):
@@ -104,13 +108,15 @@ def build_model(checkpoint: Checkpoint, options: ExportOptions) -> onnx.ModelPro
     _add_network(graph, checkpoint, options)
     graph.nodes[-1].output[0] = "image"
     single = onnx.TensorProto.FLOAT
+    samples = design_schedule(config).input.size
+    motion = [1, samples, samples, 2] if options.warped else [1, 3, 3]
     size, channels = config.img_resolution, config.img_channels
     proto = helper.make_graph(
         graph.nodes,
         "stylegan3_synthesis",
         [
             helper.make_tensor_value_info("ws", single, [1, config.num_ws, config.w_dim]),
-            helper.make_tensor_value_info("transform", single, [1, 3, 3]),
+            helper.make_tensor_value_info(_motion_name(options), single, motion),
         ],
         [helper.make_tensor_value_info("image", single, [1, channels, size, size])],
         graph.constants,
@@ -150,7 +156,10 @@ def _add_network(graph: Graph, checkpoint: Checkpoint, options: ExportOptions) -
     graph.scope("input")
     width = -(-schedule.input.channels // lanes) * lanes
     weights = Weights(tensors=checkpoint.tensors, prefix="synthesis.input")
-    x = add_input_layer(graph, weights, schedule.input, latents[0], "transform", width)
+    x = add_input_layer(
+        graph, weights, schedule.input, latents[0], _motion_name(options), width,
+        warped=options.warped,
+    )  # fmt: skip
     for spec, w in zip(schedule.layers, latents[1:], strict=True):
         graph.scope(spec.name)
         out = spec.out_channels if spec.is_torgb else -(-spec.out_channels // lanes) * lanes
@@ -159,6 +168,10 @@ def _add_network(graph: Graph, checkpoint: Checkpoint, options: ExportOptions) -
             graph, config, weights, spec, x, w, channels=(width, out), polyphase=polyphase
         )
         width = out
+
+
+def _motion_name(options: ExportOptions) -> str:
+    return "grid" if options.warped else "transform"
 
 
 def _version() -> str:

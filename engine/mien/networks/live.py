@@ -3,8 +3,8 @@ StyleGAN3 generator that draws the persona doing it.
 
 ``w = mapping(p + e(condition))``: the persona's latent p and the encoder's output e add up,
 so a new persona is one more vector. The mapping and the synthesis network are those of
-StyleGAN3 (Karras et al. 2021) with four channels: BGR and the matte. The head's motion in
-the picture's plane is not in w but in the generator's input transform.
+StyleGAN3 (Karras et al. 2021) with four channels: BGR and the matte. Where the head and the
+parts of its face are is not left to w: the generator's input is sampled there.
 """
 
 from __future__ import annotations
@@ -127,21 +127,21 @@ class LiveNetwork(nn.Module):
         ws: Tensor = self.generator.mapping(latent + self.encoder(condition, noise))
         return ws[:, 0]
 
-    def draw(self, w: Tensor, transform: Tensor, *, update_emas: bool = False) -> Tensor:
+    def draw(self, w: Tensor, grid: Tensor, *, update_emas: bool = False) -> Tensor:
         """(N, 4, S, S) float32, BGR and matte, 0..1 but for overshoot.
 
         Args:
             w: (N, LATENT_SIZE), the same for all layers, or (N, L, LATENT_SIZE).
-            transform: (N, 3, 3), see :func:`mien.live_view.input_transform`.
+            grid: (N, GRID_SIZE, GRID_SIZE, 2), see :func:`mien.live_warp.input_grid`.
             update_emas: let the magnitude averages follow; for training.
         """
         ws = w if w.ndim == 3 else w[:, None].expand(-1, self.config.num_ws, -1)
-        picture: Tensor = self.generator.synthesis(ws, transform, update_emas=update_emas)
+        picture: Tensor = self.generator.synthesis(ws, grid, update_emas=update_emas)
         return picture + MIDDLE
 
-    def forward(self, condition: Tensor, latent: Tensor, transform: Tensor) -> Tensor:
+    def forward(self, condition: Tensor, latent: Tensor, grid: Tensor) -> Tensor:
         """As :meth:`draw`, of what is known of a frame."""
-        return self.draw(self.w(condition, latent), transform)
+        return self.draw(self.w(condition, latent), grid)
 
     def use_fast_filters(self) -> None:
         """Makes the CPU run each layer's nonlinearity in one pass over memory."""

@@ -14,6 +14,7 @@ from torch import Tensor
 from mien.errors import MediaError
 from mien.face_mesh import INNER_LIPS, LEFT_BROW, LEFT_EYE, OUTER_LIPS, RIGHT_BROW, RIGHT_EYE
 from mien.live_view import condition_parts
+from mien.live_warp import input_grid
 from mien.training.portrait_shards import read_portraits
 from mien.types import F32Array, U8Array
 
@@ -40,14 +41,14 @@ class PortraitBatch:
     Attributes:
         personas: (N,) int64 codes, see :class:`~mien.training.portrait_shards.PortraitTake`.
         conditions: (N, C).
-        transforms: (N, 3, 3).
+        grids: (N, GRID_SIZE, GRID_SIZE, 2), see :func:`mien.live_warp.input_grid`.
         truth: (N, 4, S, S), BGR and matte, 0..1.
         weights: (N, 1, S, S), what an error of colour costs; 0 off the face.
     """
 
     personas: npt.NDArray[np.int64]
     conditions: Tensor
-    transforms: Tensor
+    grids: Tensor
     truth: Tensor
     weights: Tensor
 
@@ -56,7 +57,7 @@ class PortraitBatch:
         return PortraitBatch(
             personas=self.personas,
             conditions=self.conditions.to(device),
-            transforms=self.transforms.to(device),
+            grids=self.grids.to(device),
             truth=self.truth.to(device),
             weights=self.weights.to(device),
         )
@@ -156,11 +157,12 @@ class PortraitDeck:
         def stacked(rows: list[F32Array] | list[U8Array]) -> Tensor:
             return torch.from_numpy(np.stack([rows[index] for index in indices]))
 
+        grids = [input_grid(self._conditions[at], self._transforms[at]) for at in indices]
         pictures = stacked(self._pictures).permute(0, 3, 1, 2).float() / 255
         return PortraitBatch(
             personas=np.array([self._codes[index] for index in indices], np.int64),
             conditions=stacked(self._conditions),
-            transforms=stacked(self._transforms),
+            grids=torch.from_numpy(np.stack(grids)),
             truth=pictures.contiguous(),
             weights=stacked(self._weights)[:, None].float() * (_MOST_WEIGHT / 255),
         )
@@ -190,7 +192,7 @@ def _exposed(batch: PortraitBatch, gains: F32Array) -> PortraitBatch:
     return PortraitBatch(
         personas=batch.personas,
         conditions=conditions,
-        transforms=batch.transforms,
+        grids=batch.grids,
         truth=truth,
         weights=batch.weights,
     )

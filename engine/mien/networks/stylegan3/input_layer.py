@@ -45,11 +45,17 @@ class InputLayer(nn.Module):
         Args:
             w: (N, w_dim).
             transform: (3, 3) or (N, 3, 3), picture-from-world in units of the picture's
-                side; None: the stored one.
+                side; None: the stored one. Or (N, size, size, 2), the place of every sample
+                in the same units, x first: a motion that is not rigid.
         """
         given = self.transform if transform is None else transform.to(w)
+        if given.shape[1:] == (self.spec.size, self.spec.size, 2):
+            return self._mixed(self._waves_at(w, given))
         if given.shape[-2:] != (3, 3) or given.ndim not in (2, 3):
-            raise ValueError(f"expected transform (3, 3) or (N, 3, 3), got {tuple(given.shape)}")
+            raise ValueError(
+                f"expected transform (3, 3), (N, 3, 3) or (N, {self.spec.size}, "
+                f"{self.spec.size}, 2), got {tuple(given.shape)}"
+            )
         matrix = self._motion(w) @ given  # (N, 3, 3)
         # A plane wave of frequency f and phase p, seen through x -> A x + t, is a plane wave
         # of frequency A^T f and phase p + f . t.
@@ -63,7 +69,17 @@ class InputLayer(nn.Module):
         along_x = freqs[:, :, 0, None] * axis  # (N, C, W)
         along_y = freqs[:, :, 1, None] * axis + phases[:, :, None]  # (N, C, H)
         angle = along_y[:, :, :, None] + along_x[:, :, None, :]
-        waves = torch.sin(angle * (2.0 * math.pi)) * amplitude[:, :, None, None]
+        return self._mixed(torch.sin(angle * (2.0 * math.pi)) * amplitude[:, :, None, None])
+
+    def _waves_at(self, w: Tensor, grid: Tensor) -> Tensor:
+        """(N, C, size, size) of places (N, size, size, 2)."""
+        motion = self._motion(w)
+        places = torch.einsum("nij,nhwj->nhwi", motion[:, :2, :2], grid)
+        places = places + motion[:, None, None, :2, 2]
+        angle = torch.einsum("nhwi,ci->nchw", places, self.freqs)
+        return torch.sin((angle + self.phases[None, :, None, None]) * (2.0 * math.pi))
+
+    def _mixed(self, waves: Tensor) -> Tensor:
         mix = self.weight / math.sqrt(self.spec.channels)
         return torch.nn.functional.conv2d(waves, mix[:, :, None, None])
 

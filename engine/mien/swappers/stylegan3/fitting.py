@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from mien.face_mesh import FACE_OVAL, LEFT_EYE, OUTER_LIPS, RIGHT_EYE
 from mien.live_view import LATENT_SIZE, input_transform, observe_driver
+from mien.live_warp import input_grid
 from mien.refiner_view import crop_from_frame, crop_landmarks, cut_crop
 from mien.swappers.mesh.performer import PerformerModel
 from mien.swappers.stylegan3.wearing import FINE_FROM, with_fine
@@ -56,7 +57,7 @@ class Drawing(Protocol):
 
     def encode(self, condition: F32Array, latent: F32Array) -> F32Array: ...
 
-    def draw(self, ws: F32Array, transform: F32Array) -> F32Array: ...
+    def draw(self, ws: F32Array, grid: F32Array) -> F32Array: ...
 
 
 class Describe(Protocol):
@@ -189,7 +190,7 @@ class _Target:
         crop = crop_from_frame(portrait.track.landmarks, size)
         self.landmarks = crop_landmarks(portrait.track.landmarks, crop)
         self.condition = observe_driver(portrait.image_bgr, portrait.track, PerformerModel())
-        self.transform = input_transform(crop, portrait.track.pose, size)
+        self.grid = input_grid(self.condition, input_transform(crop, portrait.track.pose, size))
         self.weight = _weights(self.landmarks, size)
         photo = cut_crop(portrait.image_bgr, crop, size).astype(np.float32) / np.float32(255.0)
         self._photo = _reduced(photo)
@@ -235,7 +236,7 @@ class _Search:
             unique, which = np.unique(rows, axis=0, return_inverse=True)
             w = np.stack([self._networks.encode(target.condition, one).copy() for one in unique])
             ws = np.ascontiguousarray(w[which.ravel()][None], np.float32)
-            picture, identity = target.residual(self._networks.draw(ws, target.transform))
+            picture, identity = target.residual(self._networks.draw(ws, target.grid))
             parts.append(picture / np.sqrt(len(self._targets)))
             identities.append(identity / np.sqrt(len(self._targets)))
             self.pictures += 1

@@ -19,6 +19,7 @@ from safetensors.numpy import load as unpack_tensors
 from mien.errors import ModelError
 from mien.inference import OnnxModel, Runner, RunnerName, RunnerOptions, make_runner
 from mien.live_view import CONDITION_SIZE, LATENT_SIZE
+from mien.live_warp import GRID_SIZE
 from mien.types import F32Array
 
 logger = logging.getLogger(__name__)
@@ -158,7 +159,7 @@ class LiveNetworks:
             raise
         self._condition = np.zeros((1, CONDITION_SIZE), np.float32)
         self._latent = np.zeros((1, LATENT_SIZE), np.float32)
-        self._transform = np.zeros((1, 3, 3), np.float32)
+        self._grid = np.zeros((1, GRID_SIZE, GRID_SIZE, 2), np.float32)
 
     @property
     def where(self) -> str:
@@ -195,20 +196,20 @@ class LiveNetworks:
         w: F32Array = done["w"][0]
         return w
 
-    def draw(self, ws: F32Array, transform: F32Array, generator: str = "") -> F32Array:
+    def draw(self, ws: F32Array, grid: F32Array, generator: str = "") -> F32Array:
         """(4, S, S) float32: BGR and matte, 0..1 where the network keeps to it.
 
         Args:
             ws: (1, layers, 256) float32, contiguous.
-            transform: (3, 3) float32.
+            grid: (GRID_SIZE, GRID_SIZE, 2) float32, see :func:`mien.live_warp.input_grid`.
             generator: name of one that was added; the one that ships without.
 
         Raises:
             FloatingPointError: a value is not finite.
         """
-        self._transform[0] = transform
+        self._grid[0] = grid
         runner = self._tuned[generator] if generator else self._generator
-        done = runner.run({"ws": ws, "transform": self._transform})
+        done = runner.run({"ws": ws, "grid": self._grid})
         image: F32Array = done["image"][0]
         if not np.isfinite(image).all():
             raise FloatingPointError("the generator drew values that are not finite")
@@ -242,7 +243,7 @@ def _checked(encoder: Runner, generator: Runner) -> tuple[int, int]:
     _expect(encoder.inputs, "condition", (1, CONDITION_SIZE))
     _expect(encoder.inputs, "latent", (1, LATENT_SIZE))
     _expect(encoder.outputs, "w", (1, LATENT_SIZE))
-    _expect(generator.inputs, "transform", (1, 3, 3))
+    _expect(generator.inputs, "grid", (1, GRID_SIZE, GRID_SIZE, 2))
     ws = generator.inputs.get("ws")
     layers = ws.shape[1] if ws is not None and len(ws.shape) == 3 else 0
     _expect(generator.inputs, "ws", (1, min(max(layers, 1), _MOST_LAYERS), LATENT_SIZE))

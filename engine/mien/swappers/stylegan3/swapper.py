@@ -1,9 +1,9 @@
 """Draws a persona with a generator that was trained on it: StyleGAN3, live.
 
 What the performer does goes in as numbers (landmarks less the performer's own neutral face,
-gaze, pose, light), who the persona is as a latent, and how the head lies in the crop as the
-generator's input transform. What comes out is a head and its matte, which goes back to where
-the crop was.
+gaze, pose, light), who the persona is as a latent, and where the head and the parts of its
+face lie in the crop as the places at which the generator's input is sampled. What comes out is
+a head and its matte, which goes back to where the crop was.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from mien.config import PipelineConfig
 from mien.errors import PersonaError
 from mien.face_light import mean_skin, vertex_colours
 from mien.live_view import LATENT_SIZE, input_transform, observe_driver
+from mien.live_warp import input_grid
 from mien.look import Blend
 from mien.personas.persona import Persona
 from mien.refiner_view import crop_from_frame, frame_from_crop
@@ -219,13 +220,14 @@ class StyleGAN3Swapper:
         """(4, S, S) float32, by every generator that has a share in it."""
         rows = self._rows(seat.condition, wearing)
         transform = input_transform(seat.crop, track.pose, self._networks.size)
+        grid = input_grid(seat.condition, transform)
         (name, share), *others = wearing.generators
-        image = self._networks.draw(rows, transform, name)
+        image = self._networks.draw(rows, grid, name)
         if not others:
             return image
         mixed = image * np.float32(share)
         for name, share in others:
-            mixed += self._networks.draw(rows, transform, name) * np.float32(share)
+            mixed += self._networks.draw(rows, grid, name) * np.float32(share)
         return mixed
 
     def _rows(self, condition: F32Array, wearing: Wearing) -> F32Array:
