@@ -94,6 +94,16 @@ class Fleet:
             raise
         return berth
 
+    def width(self, device: str) -> int:
+        """How many loops side by side the device is worth: one a card; one on the CPU, whose cores
+        one loop fills.
+
+        Raises:
+            UsageError: there is no such device.
+            DeviceError: no card can be asked for.
+        """
+        return max(len(self._expand(device)), 1)
+
     def leave(self, berth: Berth) -> None:
         """Forgets a stream."""
         with self._lock:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from mien.config import PipelineConfig
+from mien.config import OcclusionConfig, PipelineConfig
 from mien.errors import OutputError
 from mien.marking.metadata import Statement
 from mien.personas.persona import Persona
@@ -45,8 +45,9 @@ def demo(
     show: Annotated[
         bool, typer.Option("--show", help="Play the demo show: six personas on a beat, with sound.")
     ] = False,
+    occlusion: options.OcclusionOption = options.Occlusion.OFF,
     swapper: options.SwapperOption = "auto",
-    device: options.DeviceOption = "auto",
+    device: options.DevicesOption = "auto",
 ) -> int:
     """See it work: swap the bundled clip and show before and after."""
     try:
@@ -55,8 +56,9 @@ def demo(
         raise OutputError(f"{out} is a file", "name a folder with --out") from error
     except OSError as error:
         raise write_error(out, error) from error
+    config = PipelineConfig(device=device, occlusion=OcclusionConfig(mode=occlusion.value))
     if show:
-        return demo_show(out, swapper, device)
+        return demo_show(out, swapper, config)
     worn = find_persona(persona)
     with as_file(files("mien_streamer").joinpath("demo", "driver.mp4")) as clip:
         source = open_source(str(clip))
@@ -66,11 +68,16 @@ def demo(
                 source,
                 worn,
                 out / CLIP,
-                PipelineConfig(device=device),
+                config,
                 swapper_name=swapper,
                 watch=moments.watch,
             )
-            settings = {"persona": persona, "swapper": swapper, "out": str(out)}
+            settings = {
+                "persona": persona,
+                "occlusion": occlusion.value,
+                "swapper": swapper,
+                "out": str(out),
+            }
             report_file.write(build_report(run.stats, settings))
     _write_strip(out / STRIP, moments.found, worn)
     code = run.tell(out / CLIP)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +79,7 @@ def swap_file(
     names: Sequence[str] = (),
     video: VideoOptions | None = None,
     watch: Callable[[Frame], Callable[[Outcome], None]] | None = None,
+    beside: Beside | None = None,
 ) -> FileRun:
     """Swaps every frame of a source into a file, with a progress bar.
 
@@ -90,10 +93,13 @@ def swap_file(
         names: file names for a folder of images.
         video: how a video is encoded.
         watch: sees each frame before it is painted on; what it returns sees the outcome.
+        beside: what files that are swapped at the same time share.
 
     Raises:
         MediaError: no frame was swapped; nothing was written.
     """
+    stopping = stop_on_interrupt() if beside is None else nullcontext(beside.stop)
+    bar = beside.bar if beside is not None else None
     with Pipeline.create(config, swapper_name) as pipeline:
         for line in pipeline.where:
             say(line)
@@ -101,7 +107,7 @@ def swap_file(
             pipeline.enrol_performer(find_performer(performer))
         pipeline.set_persona(persona, wait=True)
         tally = Tally(_watched(pipeline, watch))
-        with stop_on_interrupt() as stop, progress_bar(source.info.name) as progress:
+        with stopping as stop, progress_bar(source.info.name, bar) as progress:
             sink = _open_sink(output, source, persona, config, names, video)
             checked = SwappedOrNothing(sink, tally, source.info.name, stop)
             stats = run_offline(source, tally, checked, progress=progress, stop=stop)
@@ -177,30 +183,53 @@ class _RateColumn(ProgressColumn):
         return Text("" if speed is None else f"{speed:5.1f} fps", style="cyan")
 
 
-class progress_bar:
-    """A bar with ETA and rate on terminals, nothing elsewhere."""
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What files that are swapped at the same time share.
 
-    def __init__(self, name: str) -> None:
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            _RateColumn(),
-            TimeRemainingColumn(),
-            console=stderr,
-            transient=True,
-            disable=not stderr.is_terminal,
-            speed_estimate_period=5.0,
-        )
+    Attributes:
+        stop: ends all of them.
+        bar: has a line for each.
+    """
+
+    stop: threading.Event
+    bar: Progress
+
+
+def make_bar() -> Progress:
+    """A bar with ETA and rate on terminals, nothing elsewhere."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _RateColumn(),
+        TimeRemainingColumn(),
+        console=stderr,
+        transient=True,
+        disable=not stderr.is_terminal,
+        speed_estimate_period=5.0,
+    )
+
+
+class progress_bar:
+    """A file's line in a bar: one of its own, or one that is shared with other files."""
+
+    def __init__(self, name: str, bar: Progress | None = None) -> None:
+        self._shared = bar is not None
+        self._bar = bar or make_bar()
         self._task = self._bar.add_task(Path(name).name[:40], total=None)
         self._shown_s = 0.0
 
     def __enter__(self) -> Callable[[int, int | None], None]:
-        self._bar.start()
+        if not self._shared:
+            self._bar.start()
         return self._show
 
     def __exit__(self, *exception: Any) -> None:
-        self._bar.stop()
+        if self._shared:
+            self._bar.remove_task(self._task)
+        else:
+            self._bar.stop()
 
     def _show(self, done: int, expected: int | None) -> None:
         now_s = time.monotonic()

@@ -106,7 +106,7 @@ def live(
     refine: options.RefineOption = options.Refine.AUTO,
     occlusion: options.OcclusionOption = options.Occlusion.OFF,
     swapper: options.SwapperOption = "auto",
-    device: options.DeviceOption = "auto",
+    device: options.DevicesOption = "auto",
     max_faces: options.MaxFacesOption = 1,
     threads: options.ThreadsOption = 1,
     loop: Annotated[

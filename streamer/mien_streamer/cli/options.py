@@ -48,6 +48,17 @@ def device_name(text: str) -> str:
     return text
 
 
+def device_names(text: str) -> str:
+    """The same where streams may share several GPUs: cuda:0,1 and cuda:all too."""
+    if text != "cuda:all" and not fullmatch(r"cuda:\d{1,3}(,\d{1,3})+", text):
+        try:
+            device_name(text)
+        except typer.BadParameter:
+            said = f"{text!r} is none of auto, cpu, cuda:0, cuda:0,1, cuda:all."
+            raise typer.BadParameter(said) from None
+    return text
+
+
 class CodecPlace(StrEnum):
     """Where videos are decoded and encoded."""
 
@@ -172,6 +183,16 @@ DeviceOption = Annotated[
         help="Where faces are drawn: auto (the quicker), cpu, or cuda:N.",
         metavar="DEVICE",
         callback=device_name,
+        rich_help_panel=MACHINE,
+    ),
+]
+DevicesOption = Annotated[
+    str,
+    typer.Option(
+        help="Where faces are drawn: auto (the quicker), cpu, cuda:N, or several GPUs that streams "
+        "are shared out over: cuda:0,1 or cuda:all.",
+        metavar="DEVICE",
+        callback=device_names,
         rich_help_panel=MACHINE,
     ),
 ]
@@ -326,11 +347,13 @@ def pipeline_config(
     refine: Refine = Refine.AUTO,
     occlusion: Occlusion = Occlusion.OFF,
     budget_ms: float = 0.0,
+    stream: str = "stream",
 ) -> PipelineConfig:
     """The engine's settings from those of the command line."""
     mode: GuardMode = guard.value
     return PipelineConfig(
         device=device,
+        stream=stream,
         tracker=TrackerConfig(max_faces=max_faces, threads=threads),
         mesh=MeshSwapperConfig(likeness=likeness, tone=tone, eyes=eyes.value, mouth=mouth.value),
         stylegan3=StyleGAN3SwapperConfig(likeness=likeness, tone=tone),

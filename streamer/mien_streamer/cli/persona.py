@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -126,6 +127,7 @@ def info(
         "texture": f"{worn.texture.shape[1]}x{worn.texture.shape[0]}",
         "seen": round(float((worn.coverage > 0).mean()), 3),
         "latents": sorted(worn.latents),
+        "tunings": sorted(worn.tunings),
         "size_bytes": content.size_bytes,
     }
     if json:
@@ -215,8 +217,15 @@ def mix(
 def remove(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A persona of your library.")],
 ) -> None:
-    """Delete a persona from your library."""
-    say(f"removed {open_library().remove(name)}")
+    """Delete a persona from your library, and all that was made of it."""
+    from mien.swappers.stylegan3.tuned import forget_tuned
+
+    library = open_library()
+    with suppress(PersonaError):  # a damaged file has nothing that could be told
+        forget_tuned(library.find(name).persona)
+    path = library.remove(name)
+    shutil.rmtree(library.root.parent / "training" / path.stem, ignore_errors=True)
+    say(f"removed {path}")
 
 
 def find_latent(worn: Persona, photos: list[Path], choose: Choice | None) -> Found:
@@ -250,6 +259,20 @@ def share_bar(words: str) -> Iterator[Callable[[float], None]]:
     ) as bar:
         task = bar.add_task(words, total=1.0)
         yield lambda share: bar.update(task, completed=share)
+
+
+@contextmanager
+def step_bar(words: str) -> Iterator[Callable[[str, float], None]]:
+    """The same, told what is done as well."""
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        console=stderr,
+        transient=True,
+    ) as bar:
+        task = bar.add_task(words, total=1.0)
+        yield lambda what, share: bar.update(task, description=what, completed=share)
 
 
 def own_persona(library: Library, name: str) -> Persona:

@@ -114,7 +114,7 @@ def play(
     refine: options.RefineOption = options.Refine.AUTO,
     occlusion: options.OcclusionOption = options.Occlusion.OFF,
     swapper: options.SwapperOption = "auto",
-    device: options.DeviceOption = "cpu",
+    device: options.DevicesOption = "cpu",
     max_faces: options.MaxFacesOption = 1,
     threads: options.ThreadsOption = 1,
     report: options.ReportOption = None,

@@ -32,7 +32,7 @@ _LOOKED_AT = ("tunde", "mei across")
 """Cues whose transitions the strip shows step by step."""
 
 
-def demo_show(out: Path, swapper: str = "auto", device: str = "cpu") -> int:
+def demo_show(out: Path, swapper: str = "auto", config: PipelineConfig | None = None) -> int:
     """Writes film, strip and report into a folder; returns the exit code."""
     folder = files("mien_streamer").joinpath("demo")
     with (
@@ -49,9 +49,7 @@ def demo_show(out: Path, swapper: str = "auto", device: str = "cpu") -> int:
         source = PingPongSource(lambda: open_source(str(clip)), round(_LENGTH_S * fps))
         moments = _Moments(show, float(fps))
         wishes = Wishes(audio=track, swapper=swapper)
-        run = play_file(
-            source, show, out / FILM, PipelineConfig(device=device), wishes, moments.watch
-        )
+        run = play_file(source, show, out / FILM, config or PipelineConfig(), wishes, moments.watch)
         report_file.write(build_report(run.stats, {"show": show.name, "out": str(out)}))
     _write(out / STRIP, moments.picture())
     code = run.tell(out / FILM)

@@ -73,7 +73,7 @@ def studio(
     refine: options.RefineOption = options.Refine.AUTO,
     occlusion: options.OcclusionOption = options.Occlusion.OFF,
     swapper: options.SwapperOption = "auto",
-    device: options.DeviceOption = "auto",
+    device: options.DevicesOption = "auto",
     max_faces: options.MaxFacesOption = 1,
     threads: options.ThreadsOption = 1,
     host: server_options.HostOption = server_options.DEFAULT_HOST,

@@ -22,7 +22,9 @@ def faces(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for the faces.")],
     people: Annotated[int, typer.Option(min=1, help="How many strangers.")] = 100,
     first: Annotated[int, typer.Option(min=0, help="Number of the first.")] = 0,
-    pictures: Annotated[int, typer.Option(min=1, help="Pictures of a stranger.")] = 14,
+    pictures: Annotated[
+        int, typer.Option(min=1, help="Pictures of a stranger; three are one shot.")
+    ] = 15,
     held_out: Annotated[
         bool, typer.Option("--held-out", help="People who are never trained on instead.")
     ] = False,
@@ -77,6 +79,10 @@ def occlusion(
     recipe: Annotated[
         Path | None, typer.Option(metavar="TOML", help="How to train; see docs/occlusion.md.")
     ] = None,
+    begin: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="checkpoint.pt of another run to begin a new one with."),
+    ] = None,
     until: Annotated[int | None, typer.Option(min=1, help="Stop after this step.")] = None,
     device: Annotated[
         str | None, typer.Option(help="cpu, cuda, ...; the best there is by default.")
@@ -96,10 +102,13 @@ def occlusion(
         raise _untrained(error) from error
     judged = (held, held_sprites) if held is not None and held_sprites is not None else None
     scores = train_until_asked(
-        lambda: OcclusionTrainer(faces, sprites, judged, out, wanted, device), until
+        lambda: OcclusionTrainer(faces, sprites, judged, out, wanted, device, begin), until
     )
     if scores:
-        say(f"IoU {scores['held_iou']:.3f}, bare faces cut {scores['held_false_cut']:.4f}")
+        say(
+            f"IoU {scores['held_iou']:.3f}, {scores['held_iou_known']:.3f} where the bare face "
+            f"was seen before; bare faces cut {scores['held_false_cut']:.4f}"
+        )
 
 
 @train_app.command(name="export-occlusion")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 import traceback
 from collections.abc import Sequence
 
@@ -11,6 +10,7 @@ import typer
 from rich.logging import RichHandler
 
 from mien.errors import MienError
+from mien_streamer.cli import EXIT_INTERRUPTED
 from mien_streamer.cli.console import say_error, say_warning, stderr
 from mien_streamer.opencv_log import INFO, SILENT, set_opencv_log_level
 
@@ -22,22 +22,17 @@ EXIT_WRONG_USE = 2
 _UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 
 
-def main() -> None:
-    """Entry point of the ``mien`` command."""
-    sys.exit(run(sys.argv[1:]))
-
-
 def run(arguments: Sequence[str]) -> int:
     """Runs ``mien`` with these arguments; returns the exit code and raises nothing.
 
-    0 done, 2 wrong use, 3 bad input, 4 missing device or model, 1 anything else.
+    0 done, 2 wrong use, 3 bad input, 4 missing device or model, 130 Ctrl-C, 1 anything else.
     """
     # Taken wherever it stands: whoever meets an error appends it to the line just typed.
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
     _configure_logging(debug)
     try:
-        # Takes half a second, in which Ctrl-C may come too.
+        # Here and not above: what is wrong with an installation is explained as well.
         from mien_streamer.cli.app import app
 
         code = app(list(arguments), prog_name="mien", standalone_mode=False)
@@ -51,9 +46,11 @@ def run(arguments: Sequence[str]) -> int:
         return EXIT_WRONG_USE
     except typer.Exit as leaving:
         return leaving.exit_code
-    except (KeyboardInterrupt, typer.Abort):
+    except (KeyboardInterrupt, typer.Abort) as error:
         say_error("interrupted", "")
-        return EXIT_FAILED
+        # Typer makes an Abort of Ctrl-C, and of the end of what was typed at a question.
+        of_keys = isinstance(error.__cause__ or error, KeyboardInterrupt)
+        return EXIT_INTERRUPTED if of_keys else EXIT_FAILED
     except BrokenPipeError:
         return EXIT_FAILED
     except Exception as error:
