@@ -86,9 +86,9 @@ def face_names(face: Face) -> set[str]:
 
 
 def dominant(face: Face) -> str | None:
-    """The persona that a face shows most of; None for the performer's own."""
+    """The persona whose colours a face shows most of; None for the performer's own."""
     if isinstance(face, Blend):
-        return face.top if face.amount >= 0.5 else dominant(face.base)
+        return face.top if face.skin_amount >= 0.5 else dominant(face.base)
     return face
 
 

@@ -211,3 +211,4 @@ def test_what_a_face_is_made_of() -> None:
     assert opacity(face) == pytest.approx(0.625)
     assert dominant(face) is None
     assert dominant(Blend(base="ada", top="kai", amount=0.75)) == "kai"
+    assert dominant(Blend(base="ada", top="kai", amount=1.0, skin=0.25)) == "ada"

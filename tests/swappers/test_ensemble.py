@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -88,6 +90,23 @@ def test_two_swappers_dissolve_evenly_and_leave_the_rest_of_the_picture_alone() 
         assert after[y, right + 20, 0] == pytest.approx(50 + 150 * amount, abs=1)
         assert (after[: top - 4] == 50).all()
         assert (after[:, right + 40 :] == 50).all()
+
+
+def test_where_shape_and_skin_part_a_dissolve_goes_by_the_skin() -> None:
+    frame, track = frame_of(plain_picture((50, 50, 50))), face_track()
+    both = ensemble_of(Painter("mesh", 100), Painter("stylegan3", 200))
+    one = both.prepare(make_persona("ada"))
+    two = both.prepare_with("stylegan3", make_persona("kai"))
+    x, y = (int(v) for v in track.landmarks[1, :2])
+    # The shape has arrived, the skin is a quarter on its way; likewise out of the bare face.
+    blend = Blend(base="a", top="b", amount=1.0, skin=0.25)
+    for base, level in ((one, 125), (None, 50 + 150 * 0.25)):
+        after = shown(frame, both.swap(frame, track, both.mix(base, two, blend, track)), track)
+        assert after[y, x, 0] == pytest.approx(level, abs=1)
+    # A front has one place: it goes by its own amount.
+    wipe = replace(blend, how="wipe")
+    after = shown(frame, both.swap(frame, track, both.mix(one, two, wipe, track)), track)
+    assert after[y, x, 0] == 200
 
 
 def test_one_swapper_that_mixes_does_so_itself_and_keeps_its_dials() -> None:

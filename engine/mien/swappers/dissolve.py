@@ -34,14 +34,17 @@ def dissolve(
     Args:
         frame: the frame.
         track: the face.
-        blend: how, and how much; its names are not looked at.
+        blend: how, and how much; its names are not looked at. Pictures have colours and
+            detail but no shape that could go its own way: a morph whose shape and skin part
+            goes by its skin.
         base, top: draw one patch each, good until the next is drawn; None is the
             performer's own face, not both.
 
     Raises:
         ValueError: both are None.
     """
-    amount = min(max(blend.amount, 0.0), 1.0)
+    wished = blend.amount if blend.how == "wipe" else blend.skin_amount
+    amount = min(max(wished, 0.0), 1.0)
     if base is None and top is None:
         raise ValueError("a blend of nobody with nobody; expected at least one persona")
     if base is None or top is None:
