@@ -53,6 +53,7 @@ class Finding:
 
 def examine() -> list[Finding]:
     """Every examination, in the order of the report."""
+    from mien_streamer.cli.checks_gpu import look_at_gpu_kernels, look_at_streams
     from mien_streamer.cli.checks_show import look_at_audio_input, look_at_midi
 
     looks: list[tuple[str, Callable[[], Finding]]] = [
@@ -72,6 +73,7 @@ def examine() -> list[Finding]:
         ("WebRTC", look_at_webrtc),
         ("GPU", look_at_gpu),
         ("GPU kernels", look_at_gpu_kernels),
+        ("streams", look_at_streams),
         ("TensorRT", look_at_tensorrt),
     ]
     return [_look(subject, look) for subject, look in looks]
@@ -319,32 +321,6 @@ def look_at_gpu() -> Finding:
     if not names:
         return Finding(subject="GPU", state=State.OPTIONAL, says=f"driver ({cuda}) but no GPU")
     return Finding(subject="GPU", state=State.WORKS, says=f"{', '.join(names)}, driver for {cuda}")
-
-
-def look_at_gpu_kernels() -> Finding:
-    """Drawing on the GPU: every piece of it, up to a face drawn there and compared."""
-    from mien.gpu import SOURCES, compiled_sources, place
-    from mien.gpu.nvrtc import load_nvrtc
-
-    missing = sorted(set(SOURCES) - set(compiled_sources()))
-    came = "compiled kernels are there" if not missing else "no compiled kernels came along"
-    if missing:
-        try:
-            came += f", NVRTC {load_nvrtc().version} is there to make them"
-        except MienError as error:
-            came += f", and {error.what}"
-    try:
-        placed = place("cuda:0")
-    except MienError as error:
-        return Finding(
-            subject="GPU kernels",
-            state=State.OPTIONAL,
-            says=f"not used: {error.what}; {came}",
-            hint=error.hint,
-        )
-    says = f"{came}; the same face on {placed.device} and the CPU; {placed.reason}"
-    placed.close()
-    return Finding(subject="GPU kernels", state=State.WORKS, says=says)
 
 
 def look_at_tensorrt() -> Finding:

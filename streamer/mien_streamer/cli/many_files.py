@@ -16,7 +16,6 @@ from mien_streamer.sinks.partial import write_error
 from mien_streamer.sinks.video import CONTAINERS
 from mien_streamer.sources.images import IMAGE_SUFFIXES
 
-
 _HEAR_S = 0.2
 """How long the main thread waits before it hears Ctrl-C."""
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import importlib.metadata
+import threading
 import webbrowser
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, replace
 from functools import partial
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import platformdirs
 import typer
@@ -32,6 +34,7 @@ from mien_streamer.sources import Source, open_source
 
 if TYPE_CHECKING:
     from mien_streamer.studio.stage_config import SourceChoice, StageConfig
+    from mien_streamer.studio.studio import Studio
     from mien_streamer.webrtc.inlet import Inlet
 
 _CAMERA_SIZE = (1280, 720)
@@ -84,6 +87,15 @@ def studio(
     key: server_options.KeyOption = None,
     ice_server: server_options.IceServerOption = None,
     viewers: server_options.ViewersOption = 16,
+    stages: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            max=16,
+            help="How many performers: a control room each, at one port after another. Each is "
+            "drawn by the GPU with the least load.",
+        ),
+    ] = 1,
     open_browser: Annotated[
         bool, typer.Option("--open/--no-open", help="Open the page in the browser.")
     ] = False,
@@ -92,6 +104,8 @@ def studio(
 
     Only this machine can reach it unless --host says otherwise. Ctrl-C ends it.
     """
+    if show is not None and stages > 1:
+        raise UsageError("a show is played on one stage", "leave out --stages or --show")
     webrtc.require()
     from mien_streamer.studio.gallery import Gallery
     from mien_streamer.studio.show_part import hook_show
@@ -127,33 +141,76 @@ def studio(
         config = config_for(who, config)
     ports = Ports(osc=osc, osc_out=osc_out, midi=midi, midi_out=midi_out, audio_in=audio_in)
     folder = recordings or Path(platformdirs.user_videos_dir()) / "mien"
-    with Pipeline.create(config, swapper) as pipeline:
-        if performer is not None:
-            pipeline.enrol_performer(find_performer(performer))
-
-        def set_up(inlet: Inlet) -> StageConfig:
-            made = _stage_config(inlet, source, folder, guard.value, likeness, swapper)
-            where = "; ".join(pipeline.where)
-            return replace(made, reason=where) if where else made
-
-        with (
-            Studio(server, pipeline, Gallery(open_library()), set_up) as running,
-            on_stage(pipeline, who, config, ports) as door,
-        ):
+    wanted_performer = find_performer(performer) if performer is not None else None
+    with ExitStack() as opened:
+        rooms = []
+        for number in range(stages):
+            stream = replace(config, stream=f"stage {number + 1}")
+            pipeline = opened.enter_context(Pipeline.create(stream, swapper))
+            if wanted_performer is not None:
+                pipeline.enrol_performer(wanted_performer)
+            tapes = folder / f"stage-{number + 1}" if stages > 1 else folder
+            made = partial(
+                _set_up, pipeline, source, tapes, guard.value, likeness, chosen_swapper(swapper)
+            )
+            at = replace(server, port=server.port + number if server.port else 0)
+            room = opened.enter_context(Studio(at, pipeline, Gallery(open_library()), made))
+            door = opened.enter_context(on_stage(pipeline, who, config, ports))
             if isinstance(who, Persona):
-                running.stage.wear_this(who)
+                room.stage.wear_this(who)
             if door.player is not None:
-                hook_show(
-                    running, door.player, set_bare=pipeline.set_bare, statement=door.statement
-                )
+                hook_show(room, door.player, set_bare=pipeline.set_bare, statement=door.statement)
             for line in pipeline.where:
-                say(line)
-            say(f"the studio is open: {running.url}")
-            say(f"OBS by WHIP: {running.server.url}/whip, Browser Source: {_player(running.url)}")
-            if open_browser:
-                webbrowser.open(running.url)
-            with stop_on_interrupt() as stop:
-                running.run(stop)
+                say(f"{stream.stream}: {line}" if stages > 1 else line)
+            say(f"the studio is open: {room.url}")
+            say(f"OBS by WHIP: {room.server.url}/whip, Browser Source: {_player(room.url)}")
+            rooms.append(room)
+        if open_browser:
+            webbrowser.open(rooms[0].url)
+        with stop_on_interrupt() as stop:
+            _run_all(rooms, stop)
+
+
+def _run_all(rooms: Sequence[Studio], stop: threading.Event) -> None:
+    """One loop a stage, the first in this thread; all end together, whatever ends one of them."""
+
+    def run(room: Studio) -> None:
+        try:
+            room.run(stop)
+        finally:
+            stop.set()
+
+    others = [
+        threading.Thread(target=run, args=(room,), name="mien-stage", daemon=True)
+        for room in rooms[1:]
+    ]
+    for thread in others:
+        thread.start()
+    run(rooms[0])
+    for thread in others:
+        thread.join()
+
+
+def _set_up(
+    pipeline: Pipeline,
+    sources: list[str] | None,
+    recordings: Path,
+    guard: str,
+    likeness: float,
+    swapper: str,
+    inlet: Inlet,
+) -> StageConfig:
+    """The stage's settings, with what runs where."""
+    made = _stage_config(inlet, sources, recordings, guard, likeness, swapper)
+    made.streams = _streams
+    where = "; ".join(pipeline.where)
+    return replace(made, reason=where) if where else made
+
+
+def _streams() -> list[dict[str, Any]]:
+    from mien.gpu import process_fleet
+
+    return [asdict(one) for one in process_fleet().streams()]
 
 
 def _player(url: str) -> str:
@@ -172,7 +229,6 @@ def _stage_config(
     from mien_streamer.studio.stage_config import StageConfig
 
     runtime = importlib.metadata.version("onnxruntime")
-    swapper = chosen_swapper(swapper)
     reason = "the mesh swapper and its networks need no GPU" if swapper == "mesh" else ""
     return StageConfig(
         sources=tuple(_choices(inlet, sources)),

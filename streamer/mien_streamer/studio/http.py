@@ -60,6 +60,7 @@ class StudioPages:
                 web.get("/ws", self._guard(self._socket)),
                 web.get("/healthz", self._health),
                 web.get("/metrics", self._guard(self._metrics)),
+                web.get("/streams", self._guard(self._streams)),
                 web.get("/personas/{name}/preview.jpg", self._guard(self._preview)),
                 web.post("/personas", self._guard(self._create)),
                 *(
@@ -87,6 +88,9 @@ class StudioPages:
     async def _metrics(self, request: web.Request) -> web.StreamResponse:
         text = prometheus(self._stage, await self._peers.facts())
         return web.Response(text=text, headers={"Content-Type": "text/plain; version=0.0.4"})
+
+    async def _streams(self, request: web.Request) -> web.StreamResponse:
+        return web.json_response({"streams": self._stage.config.streams()})
 
     async def _preview(self, request: web.Request) -> web.StreamResponse:
         loop = asyncio.get_running_loop()

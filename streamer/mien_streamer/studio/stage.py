@@ -216,6 +216,10 @@ class Stage:
                 "name": self.config.device,
                 "runner": self.config.runner,
                 "reason": self.config.reason,
+                "streams": [
+                    {key: one[key] for key in ("stream", "device", "reason", "moves")}
+                    for one in self.config.streams()
+                ],
             },
             "show": self.show_part(),
         }
@@ -234,6 +238,7 @@ class Stage:
             "audio_delay_ms": round(self._inlet.audio_delay_s * 1e3, 1),
             "latency_ms": self.measures.percentiles(),
             "outlets": {name: outlet.facts() for name, outlet in self._outlets.items()},
+            "busy": {one["stream"]: one["busy_share"] for one in self.config.streams()},
         }
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from mien.personas.persona import Persona
 from mien.types import F32Array, Frame
@@ -56,6 +56,8 @@ class StageConfig:
         likeness: at the start.
         device, runner, reason: what draws on which device and why, for display.
         virtual_camera: opens the virtual camera.
+        streams: where every stream of this process draws, as
+            :class:`mien.gpu.StreamPlace` has it; for display.
     """
 
     sources: tuple[SourceChoice, ...]
@@ -67,3 +69,4 @@ class StageConfig:
     runner: str = ""
     reason: str = ""
     virtual_camera: Callable[[SourceInfo], Sink] = VirtualCameraSink
+    streams: Callable[[], list[dict[str, Any]]] = list
