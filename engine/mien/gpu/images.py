@@ -21,7 +21,7 @@ from mien.inference.model import cache_folder
 
 logger = logging.getLogger(__name__)
 
-SOURCES = ("raster", "frame", "patch", "yuv", "filtered_lrelu")
+SOURCES = ("raster", "frame", "networks", "patch", "yuv", "filtered_lrelu")
 _PACKAGE = Path(__file__).parent
 _CHECKOUT = Path(__file__).parents[3]
 _DIGEST_BYTES = 32

@@ -76,6 +76,48 @@ class FramePart(ctypes.Structure):
     )
 
 
+class HeadPart(ctypes.Structure):
+    """``MienHeadPart``."""
+
+    _fields_ = (
+        ("frame", View),
+        ("bgr", View),
+        ("matte", View),
+        ("points", ctypes.c_uint64),
+        ("weights", ctypes.c_uint64),
+        ("map", ctypes.c_double * 6),
+        *fields(ctypes.c_int32, "count reach"),
+        ("own", ctypes.c_float * 3),
+        ("ratio", ctypes.c_float * 3),
+        ("has_ratio", ctypes.c_int32),
+        *fields(ctypes.c_float, "newest most share"),
+        *fields(ctypes.c_int32, "side radius"),
+        ("opacity", ctypes.c_float),
+        ("unused", ctypes.c_int32),
+    )
+
+
+class HeadTone(ctypes.Structure):
+    """``mien::HeadTone``."""
+
+    _fields_ = (
+        ("ratio", ctypes.c_float * 3),
+        ("gain", ctypes.c_float * 3),
+        *fields(ctypes.c_uint32, "broken unused"),
+    )
+
+
+class CropPart(ctypes.Structure):
+    """``mien::CropPart``."""
+
+    _fields_ = (
+        ("part", View),
+        ("map", ctypes.c_double * 6),
+        ("shrink", ctypes.c_int32),
+        ("scale", ctypes.c_float),
+    )
+
+
 class Affine(ctypes.Structure):
     """``mien::Affine``."""
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 from mien.errors import DeviceError, GpuLostError
@@ -18,6 +21,21 @@ Mark = Callable[[str], None]
 
 Queue = Callable[[Any, Mark], None]
 """Queues work on a stream; it must not wait or allocate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A piece of a frame's work.
+
+    Attributes:
+        name: for whoever times it.
+        queue: queues it on a stream; it must not wait or allocate.
+        recordable: False for work that may not be part of a graph.
+    """
+
+    name: str
+    queue: Callable[[Any], None]
+    recordable: bool = True
 
 
 class FrameWork:
@@ -56,13 +74,52 @@ class FrameWork:
         Raises:
             DeviceError: the GPU failed.
         """
-        stream = self._gpu.stream
-        with self._gpu.current("drawing a face"):
-            self._start.record(stream)
+        with self._waited_for("drawing a face") as stream:
             if mark is not None or self.graph_refused:
                 queue(stream, mark or _unmarked)
             else:
                 self._launch(self.graphs[form], key, queue, stream)
+
+    @ranged("networks and drawing on the GPU")
+    def run_steps(
+        self, form: str, key: Hashable, steps: Sequence[Step], mark: Mark | None = None
+    ) -> None:
+        """Queues steps in their order and waits for the last.
+
+        Neighbours that may be recorded are one graph; one that may not is queued between two
+        graphs, on the same stream, and the host waits for nothing.
+
+        Args:
+            form: which graphs; steps of one form differ in nothing that ``key`` does not say.
+            key: what the work's arguments depend on.
+            steps: the work.
+            mark: as for :meth:`run`.
+
+        Raises:
+            DeviceError: the GPU failed.
+        """
+        with self._waited_for("working on a frame") as stream:
+            if mark is not None or self.graph_refused:
+                for step in steps:
+                    step.queue(stream)
+                    (mark or _unmarked)(step.name)
+                return
+            for number, (recordable, some) in enumerate(groupby(steps, lambda one: one.recordable)):
+                queue = _in_order(list(some))
+                if recordable and not self.graph_refused:
+                    name = f"{form} {number}"
+                    if name not in self.graphs:
+                        self.graphs[name] = FrameGraph(self._gpu)
+                    self._launch(self.graphs[name], key, queue, stream)
+                else:
+                    queue(stream, _unmarked)
+
+    @contextmanager
+    def _waited_for(self, doing: str) -> Iterator[Any]:
+        stream = self._gpu.stream
+        with self._gpu.current(doing):
+            self._start.record(stream)
+            yield stream
             self._end.record(stream)
             stream.synchronize()
             self.gpu_ms += float(self._start.time_till(self._end))
@@ -85,6 +142,15 @@ class FrameWork:
             graph.close()
         with self._gpu.current("freeing events"):
             del self._start, self._end
+
+
+def _in_order(steps: Sequence[Step]) -> Queue:
+    def queue(stream: Any, mark: Mark) -> None:
+        for step in steps:
+            step.queue(stream)
+            mark(step.name)
+
+    return queue
 
 
 def _unmarked(step: str) -> None:

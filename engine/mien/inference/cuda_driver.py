@@ -60,6 +60,12 @@ class CudaDriver:
             raise DeviceError("the CUDA graph capture came back empty")
         return graph.value
 
+    def node_count(self, graph: int) -> int:
+        """How many pieces of work a recording holds."""
+        count = ctypes.c_size_t()
+        self._call("cuGraphGetNodes", ctypes.c_void_p(graph), None, ctypes.byref(count))
+        return int(count.value)
+
     def instantiate(self, graph: int) -> int:
         """A graph that can be launched; the recording is destroyed."""
         executable = ctypes.c_void_p()

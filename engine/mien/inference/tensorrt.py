@@ -102,6 +102,7 @@ class TensorRTRunner(RunnerBase):
         engine_path: the cached engine.
         built: whether this runner had to build it, and why.
         uses_graph: whether runs replay a CUDA graph.
+        graph_refused: why they do not although they should; empty otherwise.
 
     Raises:
         MissingError: TensorRT is missing or too old.
@@ -137,6 +138,7 @@ class TensorRTRunner(RunnerBase):
                 "choose a lower one",
             )
         self._cuda, self._closed, self.uses_graph = cuda, False, False
+        self.graph_refused = ""
         self._memory: list[Any] = []
         self._executable: int | None = None
         self._wants_graph = graph
@@ -315,18 +317,33 @@ class TensorRTRunner(RunnerBase):
             self._wants_graph = False
             self._capture(load_driver(), handle)
 
+    def record(self) -> bool:
+        """Records the pass as a CUDA graph now, which runs replay from then on.
+
+        Call it after a run: the first one settles what may not be recorded.
+
+        Returns:
+            Whether that went well; :attr:`graph_refused` says why not.
+        """
+        with self._current():
+            if self._executable is None:
+                self._capture(load_driver(), self._stream.handle)
+        return self.uses_graph
+
     def _capture(self, driver: CudaDriver, handle: int) -> None:
         self._stream.synchronize()
         try:
             driver.begin_capture(handle)
             queued = self._context.execute_async_v3(handle)
             graph = driver.end_capture(handle)
-            if not queued:
+            # On the wrong device TensorRT records nothing, and says nothing of it.
+            if not queued or driver.node_count(graph) == 0:
                 driver.discard(graph)
                 raise DeviceError("TensorRT could not be recorded")
             self._executable = driver.instantiate(graph)
             self.uses_graph = True
         except DeviceError as error:
+            self.graph_refused = error.what
             logger.warning("no CUDA graph, TensorRT launches kernel by kernel: %s", error)
 
     def close(self) -> None:

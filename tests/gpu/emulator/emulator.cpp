@@ -5,6 +5,7 @@
 #include "raster.cu"
 #include "yuv.cu"
 #include "frame.cu"
+#include "networks.cu"
 
 #include "filtered_lrelu.cu"
 
@@ -28,6 +29,9 @@ const Entry kEntries[] = {
     KERNEL(mien_sample_points, false),     KERNEL(mien_warp_crop, false),
     KERNEL(mien_frame_cover, true),        KERNEL(mien_frame_composite, true),
     KERNEL(mien_frame_to_yuv, true),
+    KERNEL(mien_face_crop, false),         KERNEL(mien_head_mix, false),
+    KERNEL(mien_head_tone, true),          KERNEL(mien_head_picture, true),
+    KERNEL(mien_head_composite, true),
     KERNEL(mien_bgr_to_yuv, false),        KERNEL(mien_yuv_to_bgr, false),
     KERNEL(mien_filtered_lrelu_f32, true), KERNEL(mien_filtered_lrelu_f64, true),
     KERNEL(mien_filtered_lrelu_f16, true), KERNEL(mien_filtered_lrelu_bf16, true),

@@ -175,6 +175,9 @@ class FakeLibcuda:
         self.graphs[graph._obj.value] = source.recording
         source.recording = None
 
+    def _cuGraphGetNodes(self, graph: Any, nodes: Any, count: Any) -> None:
+        count._obj.value = len(self.graphs[graph.value])
+
     def _cuGraphInstantiateWithFlags(self, executable: Any, graph: Any, flags: Any) -> None:
         executable._obj.value = self._new()
         self.executables[executable._obj.value] = self.graphs[graph.value]
