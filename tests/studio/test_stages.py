@@ -19,7 +19,7 @@ from tests.cli.conftest import Mien
 from tests.cli.conftest import mien as mien
 
 PLACES = [
-    {"stream": "stage 1", "device": "cuda:0 (A)", "reason": "asked for", "busy_share": 0.1, "moves": 0},
+    {"stream": "stage 1", "device": "cuda:0", "reason": "asked for", "busy_share": 0.1, "moves": 0},
     {"stream": "stage 2", "device": "cpu", "reason": "A failed", "busy_share": 0.0, "moves": 1},
 ]  # fmt: skip
 
