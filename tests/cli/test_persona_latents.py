@@ -110,7 +110,7 @@ def test_footage_needs_consent_and_the_right_person(
         refused = mien("train", "persona", "mira", "--video", clip)
         assert refused.code == 3
         assert "--consented" in refused.err
-        done = mien("train", "persona", "mira", "--video", clip, "--consented")
+        done = mien("train", "persona", "mira", "--video", clip, "--consented", "--latent-only")
         assert done.code == 0, done.err
         assert "pictures" in done.err + done.out
         assert (
@@ -119,7 +119,7 @@ def test_footage_needs_consent_and_the_right_person(
             ).code
             == 0
         )
-        wrong = mien("train", "persona", "kim", "--video", clip, "--consented")
+        wrong = mien("train", "persona", "kim", "--video", clip, "--consented", "--latent-only")
     assert wrong.code == 3
     assert "is not seen in" in wrong.err
 

@@ -77,6 +77,15 @@ class FaceDescriptor:
         self._network.close()
 
 
+def chip_from_points(landmarks: F32Array) -> npt.NDArray[np.float64]:
+    """(2, 3): from pixels of a picture to those of the chip that the network looks at.
+
+    Args:
+        landmarks: (478, 2 or 3) or (468, 2 or 3) float32, pixels of the picture.
+    """
+    return _similarity(landmarks[list(DESCRIPTOR_POINTS), :2])
+
+
 def distance(a: F32Array, b: F32Array) -> float:
     """Euclidean distance of two descriptors: one person below 0.6, two people above."""
     return float(np.linalg.norm(a - b))

@@ -97,7 +97,9 @@ class PortraitDeck:
                 self._of.setdefault(code, []).append(len(self._codes))
                 self._codes.append(code)
                 self._pictures.append(take.pictures[index])
-                self._weights.append(_weigh(take.pictures[index, ..., 3], take.landmarks[index]))
+                self._weights.append(
+                    feature_weights(take.pictures[index, ..., 3], take.landmarks[index])
+                )
                 self._conditions.append(take.conditions[take.shots[index]])
                 self._transforms.append(take.transforms[index])
                 if self._with_drivers:
@@ -168,8 +170,13 @@ class PortraitDeck:
         )
 
 
-def _weigh(matte: U8Array, landmarks: F32Array) -> U8Array:
-    """(S, S) uint8, 255 = the most that an error can cost."""
+def feature_weights(matte: U8Array, landmarks: F32Array) -> U8Array:
+    """(S, S) uint8 of what an error costs, 255 the most: on small parts that are looked at.
+
+    Args:
+        matte: (S, S) uint8, where the face is.
+        landmarks: (478, 2) float32, pixels.
+    """
     size = len(matte)
     rows, columns = np.mgrid[0:size:2, 0:size:2].astype(np.float32) + 0.5
     weight = np.ones_like(rows)

@@ -18,6 +18,12 @@ def generator_loss(picture: Tensor, truth: Tensor, weights: Tensor) -> Tensor:
         picture, truth: (N, 4, S, S), BGR and matte, 0..1.
         weights: (N, 1, S, S), 0 off the face.
     """
+    matte = (picture[:, 3] - truth[:, 3]).abs().mean()
+    return colour_loss(picture, truth, weights) + _MATTE_SHARE * matte
+
+
+def colour_loss(picture: Tensor, truth: Tensor, weights: Tensor) -> Tensor:
+    """The same without the matte; the fourth channel is not looked at."""
     difference = picture[:, :3] - truth[:, :3]
     loss = _mean(difference.abs(), weights)
     shown = weights
@@ -33,7 +39,7 @@ def generator_loss(picture: Tensor, truth: Tensor, weights: Tensor) -> Tensor:
             _mean(across, torch.minimum(shown[..., 1:], shown[..., :-1]))
             + _mean(down, torch.minimum(shown[..., 1:, :], shown[..., :-1, :]))
         )
-    return loss + _MATTE_SHARE * (picture[:, 3] - truth[:, 3]).abs().mean()
+    return loss
 
 
 def face_errors(picture: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:

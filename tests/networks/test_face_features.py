@@ -1,0 +1,68 @@
+"""dlib's network in PyTorch says what the ONNX file says, and lets gradients through."""
+
+from __future__ import annotations
+
+from importlib.resources import as_file, files
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the extra 'train'")
+pytest.importorskip("onnx", reason="needs the extra 'train'")
+
+import onnxruntime  # noqa: E402
+
+from mien.networks.face_features import (  # noqa: E402
+    FaceFeatures,
+    face_chips,
+    feature_distance,
+)
+from mien.perception.descriptor import FaceDescriptor, chip_from_points  # noqa: E402
+from tests.training.conftest import plain_landmarks  # noqa: E402
+
+SIDE = 96
+
+
+def picture(seed: int = 0) -> np.ndarray:
+    """(96, 96, 3) uint8, smooth enough for two samplers to agree on."""
+    small = np.random.default_rng(seed).uniform(0, 255, (1, 3, 9, 9)).astype(np.float32)
+    large = torch.nn.functional.interpolate(torch.from_numpy(small), SIDE, mode="bicubic")
+    return large[0].permute(1, 2, 0).clamp(0, 255).round().numpy().astype(np.uint8)
+
+
+def test_the_descriptor_is_that_of_the_onnx_file() -> None:
+    chip = np.random.default_rng(1).uniform(0, 255, (2, 3, 150, 150)).astype(np.float32)
+    with as_file(files("mien.models").joinpath("dlib_face128.onnx")) as path:
+        session = onnxruntime.InferenceSession(path)
+        wanted = [session.run(None, {"input": one[None]})[0][0] for one in chip]
+    features, found = FaceFeatures()(torch.from_numpy(chip))
+    np.testing.assert_allclose(found.numpy(), np.stack(wanted), atol=1e-5)
+    assert [feature.shape[1] for feature in features] == [32, 64, 128, 256]
+
+
+def test_a_cut_chip_is_what_the_descriptor_looks_at() -> None:
+    bgr, landmarks = picture(), plain_landmarks(SIDE, roll_deg=8.0)
+    describer = FaceDescriptor()
+    wanted = describer.describe(bgr, landmarks)
+    describer.close()
+    chips = face_chips(
+        torch.from_numpy(bgr).permute(2, 0, 1)[None].float() / 255,
+        torch.from_numpy(chip_from_points(landmarks))[None].float(),
+    )
+    _, found = FaceFeatures()(chips)
+    # OpenCV places samples to a 32nd of a pixel and rounds to whole code values.
+    assert np.linalg.norm(found[0].numpy() - wanted) < 0.02
+
+
+def test_features_of_a_picture_pull_another_towards_it() -> None:
+    network = FaceFeatures()
+    there = torch.from_numpy(chip_from_points(plain_landmarks(SIDE)))[None].float()
+    wanted = torch.from_numpy(picture(2)).permute(2, 0, 1)[None].float() / 255
+    mine = (wanted * 0.6 + 0.2).requires_grad_()
+    theirs, _ = network(face_chips(wanted, there))
+    assert feature_distance(theirs, theirs) == 0
+    before = feature_distance(network(face_chips(mine, there))[0], theirs)
+    (slope,) = torch.autograd.grad(before, mine)
+    nearer = mine - 0.05 * slope / slope.abs().max()
+    assert feature_distance(network(face_chips(nearer, there))[0], theirs) < 0.98 * before
+    assert not any(parameter.requires_grad for parameter in network.parameters())
