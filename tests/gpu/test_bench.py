@@ -16,7 +16,7 @@ from mien_benchmarks.kernel_cases import make_cases
 from mien_benchmarks.kernel_torch import torch_times, torch_work
 from mien_benchmarks.kernels import KernelBenchSettings, measure_kernels
 from mien_benchmarks.kernels_report import leaderboard, page, read_result
-from mien_streamer.cli.main import run
+from mien_streamer.cli import run
 from tests.gpu.conftest import Machine
 
 NAMES = {

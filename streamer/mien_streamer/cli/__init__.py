@@ -5,6 +5,7 @@ Nothing heavy is imported before ``main`` runs: until then Ctrl-C would show a t
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import sys
@@ -26,7 +27,7 @@ def main() -> None:
     """Entry point of the ``mien`` command."""
     with _leaving_at_once(), suppress(Exception):
         # Takes half a second and more. What is wrong here, `run` meets again and explains.
-        import mien_streamer.cli.app
+        importlib.import_module("mien_streamer.cli.app")
     sys.exit(run(sys.argv[1:]))
 
 

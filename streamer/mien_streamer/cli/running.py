@@ -47,10 +47,12 @@ def run(arguments: Sequence[str]) -> int:
     except typer.Exit as leaving:
         return leaving.exit_code
     except (KeyboardInterrupt, typer.Abort) as error:
+        # Typer makes an Exit or an Abort of Ctrl-C, by its version; an Abort as well of a
+        # question that was not answered. Who pressed Ctrl-C knows it.
+        if isinstance(error.__cause__ or error, KeyboardInterrupt):
+            return EXIT_INTERRUPTED
         say_error("interrupted", "")
-        # Typer makes an Abort of Ctrl-C, and of the end of what was typed at a question.
-        of_keys = isinstance(error.__cause__ or error, KeyboardInterrupt)
-        return EXIT_INTERRUPTED if of_keys else EXIT_FAILED
+        return EXIT_FAILED
     except BrokenPipeError:
         return EXIT_FAILED
     except Exception as error:
