@@ -12,6 +12,7 @@ import numpy as np
 from mien.training.portrait_shards import write_portraits
 
 from .cast import CAST
+from .drawing import open_drawer
 from .portraits_crew import PortraitCall, PortraitCrew
 from .stage import Actor
 from .strangers import draw_stranger
@@ -62,6 +63,7 @@ def render_portraits(
     shots: int = 24,
     people: int = 72,
     held_out: bool = False,
+    device: str = "auto",
     report: Callable[[str], None] = lambda _line: None,
 ) -> None:
     """Renders takes; those that are there are left, so it goes on where it was stopped.
@@ -73,12 +75,16 @@ def render_portraits(
         shots: of a take, each drawn with three of the cast and one stranger.
         people: how many strangers perform.
         held_out: performers who are never trained on instead; the personas are the same.
-        report: told a line for every take.
+        device: what draws, see :func:`~mien.training.synthetic.drawing.open_drawer`.
+        report: told what draws, then a line for every take.
 
     Raises:
-        MissingError: ``data`` is not the data folder.
+        MissingError: ``data`` is not the data folder, or the device is not there.
+        UsageError: there is no such device.
     """
+    drawer = open_drawer(device)
     anatomy = open_anatomy(data)
+    report(f"{drawer.name} draws")
     out.mkdir(parents=True, exist_ok=True)
     actors: OrderedDict[str, Actor] = OrderedDict()
 
@@ -93,7 +99,7 @@ def render_portraits(
     def persona(code: int) -> Actor:
         return actor(-1 - code if code < len(CAST) else code - _CODE_OF_STRANGERS)
 
-    crew = PortraitCrew(anatomy, persona)
+    crew = PortraitCrew(anatomy, persona, drawer)
     for take in range(first, first + takes):
         path = out / f"{'held' if held_out else 'take'}{take:05d}.safetensors"
         if path.exists():

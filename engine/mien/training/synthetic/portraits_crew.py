@@ -20,13 +20,13 @@ from mien.training.portrait_shards import PortraitTake
 from mien.types import F32Array, Frame
 
 from .acting import FPS, Score
+from .drawing import Drawer, NumbaDrawer
 from .figure.anatomy import F32
-from .figure.rasteriser import rasterise
 from .location import U8, Sensor, draw_backdrop, draw_camera, draw_light, draw_sensor, turned
 from .stage import Actor, Anatomy, Costumed, Look
+from .worn_face import FaceShot, WornFace
 
 _FRAME_SIZE = 224
-_SUPERSAMPLING = 2
 # Frames of the score between two that are shot.
 _STRIDE = 3
 _WARM_UP = 8
@@ -50,56 +50,20 @@ class PortraitCall:
     seed: int
 
 
-class WornFace(Costumed):
-    """A performer who wears another's face, of which only that face is drawn."""
-
-    def __init__(self, actor: Actor, anatomy: Anatomy, other: Actor) -> None:
-        super().__init__(actor, anatomy, other)
-        self._face = other
-
-    def draw_face(self, look: Look, crop: F32Array, frame_size: int) -> tuple[F32, F32]:
-        """Linear RGB (S, S, 3) of the face in a crop, black elsewhere; (S, S) its share.
-
-        Args:
-            look: what holds; of the backdrop nothing is seen.
-            crop: (2, 3), crop-from-frame.
-            frame_size: side of the frame.
-        """
-        vertices, normals = self._posed(look)
-        samples = LIVE_SIZE * _SUPERSAMPLING
-        points = look.camera.project(vertices, frame_size)
-        # The camera's pixel centres lie at .5, the crop's at integers.
-        moved = (points[:, :2] - 0.5) @ crop[:, :2].T + crop[:, 2]
-        points[:, :2] = (moved + 0.5) * _SUPERSAMPLING
-        at = np.full((samples, samples), -1, np.int32)
-        weights = np.zeros((samples, samples, 2), np.float32)
-        depth = np.zeros((samples, samples), np.float32)
-        rasterise(points, self._triangles, self._levels, self._rest, self._actor.maps.strands,
-                  1, at, weights, depth)  # fmt: skip
-        mix = np.zeros(len(vertices), np.float32)
-        mix[: len(self._mix)] = self._mix
-        corners = mix[self._triangles[at]]
-        share = corners[..., 0] + weights[..., 0] * (corners[..., 1] - corners[..., 0])
-        share += weights[..., 1] * (corners[..., 2] - corners[..., 0])
-        share[at < 0] = 0.0
-        at[share <= 0] = -1
-        black = replace(look, backdrop=np.zeros((LIVE_SIZE, LIVE_SIZE, 3), np.float32))
-        linear = self._shade(
-            self._face, black, vertices, normals, at, weights, self._cast_shadow(look, vertices)
-        )
-        # Colour of the samples that show the face, not darkened by those that do not.
-        shown = cv2.resize((at >= 0).astype(np.float32), (LIVE_SIZE, LIVE_SIZE),
-                           interpolation=cv2.INTER_AREA)  # fmt: skip
-        linear /= np.maximum(shown, 1e-3)[..., None]
-        small = cv2.resize(share, (LIVE_SIZE, LIVE_SIZE), interpolation=cv2.INTER_AREA)
-        return np.asarray(linear, np.float32), np.asarray(small, np.float32)
-
-
 class PortraitCrew:
-    """The anatomy that everybody shares, and who was cast so far."""
+    """The anatomy that everybody shares, and who was cast so far.
 
-    def __init__(self, anatomy: Anatomy, persona: Callable[[int], Actor]) -> None:
+    Args:
+        anatomy: see there.
+        persona: who a persona's code is.
+        drawer: draws the pictures; by default one after the other, on the processor.
+    """
+
+    def __init__(
+        self, anatomy: Anatomy, persona: Callable[[int], Actor], drawer: Drawer | None = None
+    ) -> None:
         self.anatomy = anatomy
+        self._drawer = drawer or NumbaDrawer()
         self._persona = persona
 
     def shoot(self, call: PortraitCall, performer: Actor) -> PortraitTake | None:
@@ -114,20 +78,22 @@ class PortraitCrew:
         light, spin = draw_light(random), random.normal(0, 25)
         backdrop, sensor = draw_backdrop(random, _FRAME_SIZE), draw_sensor(random)
         clean = replace(sensor, blur_px=0.0, noise=0.0, jpeg_quality=0)
+        looks = [
+            Look(
+                strengths=score.strengths[at],
+                angles_deg=score.angles_deg[at],
+                camera=camera,
+                light=turned(light, spin * at / FPS),
+                backdrop=backdrop,
+            )
+            for at in range(0, shots * _STRIDE, _STRIDE)
+        ]
         model = PerformerModel()
-        rows = _Rows()
+        rows, faces = _Rows(), list[FaceShot]()
         with FaceTracker() as tracker:
-            for shot in range(shots):
-                at = shot * _STRIDE
-                look = Look(
-                    strengths=score.strengths[at],
-                    angles_deg=score.angles_deg[at],
-                    camera=camera,
-                    light=turned(light, spin * at / FPS),
-                    backdrop=backdrop,
-                )
-                driver = sensor.develop(plain.draw(look)[0], int(call.seed * 1000 + shot))
-                time_ns = int(at / FPS * 1e9)
+            for shot, (linear, _) in enumerate(self._drawer.draw(plain, looks)):
+                driver = sensor.develop(linear, int(call.seed * 1000 + shot))
+                time_ns = int(shot * _STRIDE / FPS * 1e9)
                 frame = Frame(index=shot, bgr=driver, capture_ns=time_ns, pts_ns=time_ns)
                 tracks = tracker.track(frame)
                 if not tracks:
@@ -143,12 +109,13 @@ class PortraitCrew:
                     if who not in worn:
                         worn[who] = WornFace(performer, self.anatomy, self._persona(who))
                     crop = _jittered(upright, random)
-                    linear, share = worn[who].draw_face(look, crop, _FRAME_SIZE)
-                    rows.pictures.append(_picture(linear, share, clean))
+                    faces.append(FaceShot(worn=worn[who], look=looks[shot], crop=crop))
                     rows.personas.append(who)
                     rows.shots.append(len(rows.drivers) - 1)
                     rows.transforms.append(input_transform(crop, track.pose))
                     rows.landmarks.append(crop_landmarks(track.landmarks, crop)[:, :2])
+        for linear, share in self._drawer.draw_faces(faces, _FRAME_SIZE):
+            rows.pictures.append(_picture(linear, share, clean))
         return rows.take()
 
 

@@ -30,8 +30,12 @@ from .figure.studio import (
 _Shadow = tuple[F32, F32, F32, float]
 """Depth map, axes of the light's view, its centre, texels a decimetre."""
 
-_SHADOW_SIZE, _SHADOW_SPAN = 768, 5.0
-_SUPERSAMPLING = 2
+SHADOW_SIZE, SHADOW_SPAN = 768, 5.0
+"""Of the shadow map: its side, texels, and what it covers, decimetres."""
+
+SUPERSAMPLING = 2
+"""Samples along each side of a pixel."""
+
 # Skin maps at half size: faces of strangers are drawn at 200 px, and there are many.
 _MAP_SHARE = 0.5
 _NECK_BONES = {"neck01": 0.25, "neck02": 0.5, "neck03": 0.8}
@@ -99,55 +103,72 @@ class Look:
 
 
 class Costumed:
-    """A performer who wears ``other``'s face (or nobody's), ready to be drawn."""
+    """A performer who wears ``other``'s face (or nobody's), ready to be drawn.
+
+    Attributes:
+        actor, other, anatomy: see above.
+        mix: (n,) 0..1, how much of each vertex of the head is the other's.
+        vertices: (n, 3) of the head at rest; ``openness`` (n,) with the mouth shut and open.
+        hair: what grows on it.
+        triangles, materials, levels: (t, 3), (t,), (t,) of head and hair.
+        rest: (N, 3) of head and hair, on the mesh that the skin is painted on.
+        follows: (N,) 0..1, share of the head's rotation that a vertex takes part in.
+        casts: (t,) bool, which triangles throw a shadow.
+        shadow_centre: (3,) the middle of the shadow map.
+    """
 
     def __init__(self, actor: Actor, anatomy: Anatomy, other: Actor | None = None) -> None:
-        self._actor, self._other, self._anatomy = actor, other, anatomy
+        self.actor, self.other, self.anatomy = actor, other, anatomy
         head = anatomy.head
-        self._mix = anatomy.swapped if other is not None else np.zeros(head.count, np.float32)
+        self.mix = anatomy.swapped if other is not None else np.zeros(head.count, np.float32)
         self.vertices = actor.vertices
-        self._openness = actor.openness
+        self.openness = actor.openness
         if other is not None:
             moved = _aligned(other.vertices, actor.vertices, head)
-            self.vertices = actor.vertices + self._mix[:, None] * (moved - actor.vertices)
+            self.vertices = actor.vertices + self.mix[:, None] * (moved - actor.vertices)
             (closed, opened), (shut, ajar) = actor.openness, other.openness
-            self._openness = (
-                closed + self._mix * (shut - closed),
-                opened + self._mix * (ajar - opened),
+            self.openness = (
+                closed + self.mix * (shut - closed),
+                opened + self.mix * (ajar - opened),
             )
         normals = vertex_normals(self.vertices, head.triangles)
-        cap = grow_cap(actor.person, head, self.vertices, normals, self._openness[0])
-        self._hair = [cap, *grow_style(actor.person, self.vertices, head)]
+        cap = grow_cap(actor.person, head, self.vertices, normals, self.openness[0])
+        self.hair = [cap, *grow_style(actor.person, self.vertices, head)]
         offset = head.count
         pieces, materials, levels = [anatomy.triangles], [anatomy.material], [anatomy.level]
-        for tress in self._hair:
+        for tress in self.hair:
             pieces.append(tress.triangles + offset)
             materials.append(np.full(len(tress.triangles), tress.material, np.int32))
             levels.append(tress.level)
             offset += len(tress.vertices)
-        self._triangles = np.concatenate(pieces).astype(np.int32)
-        self._materials = np.concatenate(materials)
-        self._levels = np.concatenate(levels).astype(np.float32)
-        self._rest = np.concatenate([head.rest, *(t.rest for t in self._hair)]).astype(np.float32)
+        self.triangles = np.concatenate(pieces).astype(np.int32)
+        self.materials = np.concatenate(materials)
+        self.levels = np.concatenate(levels).astype(np.float32)
+        self.rest = np.concatenate([head.rest, *(t.rest for t in self.hair)]).astype(np.float32)
+        self.follows = np.ones(len(self.rest), np.float32)
+        self.follows[: head.count] = anatomy.follows
+        # One middle layer of the cap stands for all of them.
+        self.casts = (self.levels == SOLID) | (np.abs(self.levels - 0.5) < 0.05)
+        self.shadow_centre = (actor.pivot + np.array([0, 1.2, 0.3], np.float32)).astype(np.float32)
 
     def draw(self, look: Look) -> tuple[F32, F32]:
         """Linear RGB (size, size, 3), and (size, size) 0..1 how much is the other person's."""
         size = len(look.backdrop)
         vertices, normals = self._posed(look)
-        samples = size * _SUPERSAMPLING
+        samples = size * SUPERSAMPLING
         points = look.camera.project(vertices, samples)
         at = np.full((samples, samples), -1, np.int32)
         weights = np.zeros((samples, samples, 2), np.float32)
         depth = np.zeros((samples, samples), np.float32)
-        rasterise(points, self._triangles, self._levels, self._rest, self._actor.maps.strands,
+        rasterise(points, self.triangles, self.levels, self.rest, self.actor.maps.strands,
                   2, at, weights, depth)  # fmt: skip
         shadow = self._cast_shadow(look, vertices)
-        linear = self._shade(self._actor, look, vertices, normals, at, weights, shadow)
-        if self._other is None:
+        linear = self._shade(self.actor, look, vertices, normals, at, weights, shadow)
+        if self.other is None:
             return linear, np.zeros((size, size), np.float32)
-        worn = self._shade(self._other, look, vertices, normals, at, weights, shadow)
-        mix = np.concatenate([self._mix, np.zeros(len(vertices) - len(self._mix), np.float32)])
-        corners = mix[self._triangles[at]]
+        worn = self._shade(self.other, look, vertices, normals, at, weights, shadow)
+        mix = np.concatenate([self.mix, np.zeros(len(vertices) - len(self.mix), np.float32)])
+        corners = mix[self.triangles[at]]
         share = corners[..., 0] + weights[..., 0] * (corners[..., 1] - corners[..., 0])
         share += weights[..., 1] * (corners[..., 2] - corners[..., 0])
         share[at < 0] = 0.0
@@ -158,18 +179,26 @@ class Costumed:
         """(n, 3) where the head's vertices are; hair follows them."""
         return self._posed(look)[0]
 
+    def colours(self, skin: Actor) -> F32:
+        """(15,) with somebody's skin; hair and clothes are always the performer's."""
+        colours = skin.colours.copy()
+        colours[6:9], colours[12:] = self.actor.colours[6:9], self.actor.colours[12:]
+        return colours
+
+    def jaw(self, look: Look) -> float:
+        """0..1, between :attr:`openness` with the mouth shut and open."""
+        return float(np.clip(look.strengths[self.anatomy.units.index("jawOpen")] / 0.7, 0, 1))
+
     def _posed(self, look: Look) -> tuple[F32, F32]:
-        anatomy = self._anatomy
+        anatomy = self.anatomy
         used = np.nonzero(look.strengths)[0]
         moved = self.vertices + np.tensordot(
             look.strengths[used], anatomy.displacements[used], axes=1
         )
         normals = vertex_normals(moved.astype(np.float32), anatomy.head.triangles)
-        all_vertices = np.concatenate([moved, *(t.vertices for t in self._hair)])
-        all_normals = np.concatenate([normals, *(t.normals for t in self._hair)])
-        follows = np.ones(len(all_vertices), np.float32)
-        follows[: anatomy.head.count] = anatomy.follows
-        pivot = self._actor.pivot
+        all_vertices = np.concatenate([moved, *(t.vertices for t in self.hair)])
+        all_normals = np.concatenate([normals, *(t.normals for t in self.hair)])
+        pivot, follows = self.actor.pivot, self.follows
         turned = _turn(all_vertices - pivot, look.angles_deg, follows) + pivot
         return (
             np.ascontiguousarray(turned, np.float32),
@@ -178,42 +207,42 @@ class Costumed:
 
     def _cast_shadow(self, look: Look, vertices: F32) -> _Shadow:
         axes = axes_along(look.light.key_direction)
-        centre = self._actor.pivot + np.array([0, 1.2, 0.3], np.float32)
-        scale = _SHADOW_SIZE / _SHADOW_SPAN
+        centre = self.shadow_centre
+        scale = SHADOW_SIZE / SHADOW_SPAN
         seen = ((vertices - centre) @ axes.T).astype(np.float32)
-        seen[:, :2] = seen[:, :2] * scale + _SHADOW_SIZE / 2
-        depth = np.full((_SHADOW_SIZE, _SHADOW_SIZE), -1e9, np.float32)
-        # One middle layer of the cap stands for all of them.
-        casts = (self._levels == SOLID) | (np.abs(self._levels - 0.5) < 0.05)
-        depth_map(seen, self._triangles[casts], depth)
-        return depth, axes, centre.astype(np.float32), scale
+        seen[:, :2] = seen[:, :2] * scale + SHADOW_SIZE / 2
+        depth = np.full((SHADOW_SIZE, SHADOW_SIZE), -1e9, np.float32)
+        depth_map(seen, self.triangles[self.casts], depth)
+        return depth, axes, centre, scale
 
     def _shade(
         self, skin: Actor, look: Look, vertices: F32, normals: F32, at: I32, weights: F32,
         shadow: _Shadow,
     ) -> F32:  # fmt: skip
-        head, light = self._anatomy.head, look.light
+        head, light = self.anatomy.head, look.light
         attributes = np.zeros((len(vertices), 4), np.float32)
         attributes[: head.count, LIPS] = head.masks["lips"]
         attributes[: head.count, MOUTH] = head.masks["inside-mouth"]
-        attributes[: head.count, RIM] = head.lid_rim * (1 + 0.5 * skin.person.liner)
-        jaw = float(np.clip(look.strengths[self._anatomy.units.index("jawOpen")] / 0.7, 0, 1))
-        closed, opened = self._openness
-        hair = [tress.openness for tress in self._hair]
+        attributes[: head.count, RIM] = head.lid_rim * rim_of(skin)
+        jaw = self.jaw(look)
+        closed, opened = self.openness
+        hair = [tress.openness for tress in self.hair]
         attributes[:, OPENNESS] = np.concatenate([closed * (1 - jaw) + opened * jaw, *hair])
         out = np.zeros((*at.shape, 4), np.float32)
-        colours = skin.colours.copy()
-        # Hair and clothes are always the performer's.
-        colours[6:9], colours[12:] = self._actor.colours[6:9], self._actor.colours[12:]
         shade(
-            at, weights, self._triangles, self._materials, self._levels, vertices, normals,
-            self._rest, attributes, skin.maps.layers, colours, look.camera.position,
+            at, weights, self.triangles, self.materials, self.levels, vertices, normals,
+            self.rest, attributes, skin.maps.layers, self.colours(skin), look.camera.position,
             light.key_direction, light.key, light.sky, light.ground, light.fill_direction,
             light.fill, light.shine, *shadow, out,
         )  # fmt: skip
         size = len(look.backdrop)
         small = cv2.resize(out, (size, size), interpolation=cv2.INTER_AREA)
         return np.asarray(small[..., :3] + look.backdrop * (1 - small[..., 3:]), np.float32)
+
+
+def rim_of(skin: Actor) -> float:
+    """How dark the rims of somebody's lids are."""
+    return 1 + 0.5 * skin.person.liner
 
 
 def _turn(points: F32, angles_deg: F32, follows: F32) -> F32:

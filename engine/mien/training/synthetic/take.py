@@ -19,7 +19,8 @@ from mien.training.shards import Sample
 from mien.types import F32Array, Frame
 
 from .acting import FPS, Score
-from .location import draw_backdrop, draw_camera, draw_light, draw_sensor, turned
+from .drawing import Drawer, NumbaDrawer
+from .location import Sensor, draw_backdrop, draw_camera, draw_light, draw_sensor, turned
 from .stage import Actor, Anatomy, Costumed, Look
 
 U8 = npt.NDArray[np.uint8]
@@ -42,11 +43,31 @@ class Call:
     samples: int
 
 
-class Crew:
-    """The real stages of mien, and the anatomy that everybody shares."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Swapped:
+    """One frame after the swap, waiting for its true swap: what a sample has beside that."""
 
-    def __init__(self, anatomy: Anatomy) -> None:
+    look: Look
+    noise_seed: int
+    cut: F32Array
+    performer: U8
+    composite: U8
+    matte: U8
+    landmarks: F32Array
+    shot: int
+
+
+class Crew:
+    """The real stages of mien, and the anatomy that everybody shares.
+
+    Args:
+        anatomy: see there.
+        drawer: draws the pictures; by default one after the other, on the processor.
+    """
+
+    def __init__(self, anatomy: Anatomy, drawer: Drawer | None = None) -> None:
         self.anatomy = anatomy
+        self._drawer = drawer or NumbaDrawer()
         self.finder = FaceTracker()
         self.descriptor = FaceDescriptor()
         self.compositor = Compositor()
@@ -67,23 +88,44 @@ class Crew:
         camera = draw_camera(random, performer.eye_height)
         light, spin = draw_light(random), random.normal(0, 25)
         backdrop, sensor = draw_backdrop(random, _FRAME_SIZE), draw_sensor(random)
+        looks = [
+            Look(
+                strengths=score.strengths[at],
+                angles_deg=score.angles_deg[at],
+                camera=camera,
+                light=turned(light, spin * at / FPS),
+                backdrop=backdrop,
+            )
+            for at in range(0, shots * _STRIDE, _STRIDE)
+        ]
+        swapped = self._swap(persona, plain, looks, sensor, call.seed, random)
+        truths = self._drawer.draw(twin, [one.look for one in swapped])
+        return [
+            Sample(
+                performer=one.performer,
+                composite=one.composite,
+                truth=cut_crop(sensor.develop(linear, one.noise_seed), one.cut),
+                matte=one.matte,
+                swapped=cut_crop(np.round(share * 255).astype(np.uint8), one.cut),
+                landmarks=one.landmarks,
+                tags=np.array([call.performer, call.persona, call.seed, one.shot], dtype=np.int32),
+            )
+            for one, (linear, share) in zip(swapped, truths, strict=True)
+        ]
+
+    def _swap(
+        self, persona: Persona, plain: Costumed, looks: list[Look], sensor: Sensor, seed: int,
+        random: np.random.Generator,
+    ) -> list[_Swapped]:  # fmt: skip
+        """The frames that the real tracker and the real mesh swapper made something of."""
         swapper = MeshSwapper(PipelineConfig())
         state = swapper.prepare(persona)
-        samples: list[Sample] = []
+        swapped: list[_Swapped] = []
         with FaceTracker() as tracker:
-            for shot in range(shots):
-                at = shot * _STRIDE
-                look = Look(
-                    strengths=score.strengths[at],
-                    angles_deg=score.angles_deg[at],
-                    camera=camera,
-                    light=turned(light, spin * at / FPS),
-                    backdrop=backdrop,
-                )
-                linear, _ = plain.draw(look)
-                seed = int(call.seed * 1000 + shot)
-                driver = sensor.develop(linear, seed)
-                time_ns = int(at / FPS * 1e9)
+            for shot, (linear, _) in enumerate(self._drawer.draw(plain, looks)):
+                noise_seed = int(seed * 1000 + shot)
+                driver = sensor.develop(linear, noise_seed)
+                time_ns = int(shot * _STRIDE / FPS * 1e9)
                 frame = Frame(index=shot, bgr=driver.copy(), capture_ns=time_ns, pts_ns=time_ns)
                 tracks = tracker.track(frame)
                 if not tracks:
@@ -92,33 +134,29 @@ class Crew:
                 patch = swapper.swap(frame, track, state)
                 if shot < _WARM_UP or not patch.matte.size:
                     continue
-                true_linear, share = twin.draw(look)
                 self.compositor.composite(frame.bgr, patch, track)
                 matte = np.zeros(driver.shape[:2], np.uint8)
                 rows, columns = patch.matte.shape
                 matte[patch.top : patch.top + rows, patch.left : patch.left + columns] = patch.matte
                 cut = _jittered(crop_from_frame(track.landmarks), random)
-                samples.append(
-                    Sample(
+                swapped.append(
+                    _Swapped(
+                        look=looks[shot],
+                        noise_seed=noise_seed,
+                        cut=cut,
                         performer=cut_crop(driver, cut),
                         composite=cut_crop(frame.bgr, cut),
-                        truth=cut_crop(sensor.develop(true_linear, seed), cut),
                         matte=cut_crop(matte, cut),
-                        swapped=cut_crop(np.round(share * 255).astype(np.uint8), cut),
                         landmarks=crop_landmarks(track.landmarks, cut),
-                        tags=np.array(
-                            [call.performer, call.persona, call.seed, shot], dtype=np.int32
-                        ),
+                        shot=shot,
                     )
                 )
         swapper.close()
-        return samples
+        return swapped
 
     def _enrol(self, worn: Actor, random: np.random.Generator) -> Persona | None:
         """A persona of one to three fresh portraits in an ordinary, mostly kind light."""
-        photos: list[U8] = []
-        faces = []
-        plain = Costumed(worn, self.anatomy)
+        looks, sensors = [], []
         for view in range(int(random.integers(1, 4))):
             strengths = np.zeros(len(self.anatomy.units), np.float32)
             smile = float(max(random.normal(0.1, 0.2), 0))
@@ -136,9 +174,13 @@ class Crew:
                 light=draw_light(random, kind=True),
                 backdrop=draw_backdrop(random, _PORTRAIT_SIZE),
             )
-            linear, _ = plain.draw(look)
-            sensor = draw_sensor(random, harm=0.25)
-            photo = sensor.develop(linear, int(random.integers(2**31)))
+            looks.append(look)
+            sensors.append((draw_sensor(random, harm=0.25), int(random.integers(2**31))))
+        photos: list[U8] = []
+        faces = []
+        pictures = self._drawer.draw(Costumed(worn, self.anatomy), looks)
+        for (linear, _), (sensor, noise_seed) in zip(pictures, sensors, strict=True):
+            photo = sensor.develop(linear, noise_seed)
             found = self.finder.find(photo)
             if found:
                 photos.append(photo)

@@ -12,6 +12,7 @@ import numpy as np
 from mien.errors import MissingError
 from mien.training.shards import write_shard
 
+from .drawing import open_drawer
 from .figure.anatomy import Head, ShapeLibrary
 from .stage import Actor, Anatomy
 from .strangers import draw_stranger
@@ -59,6 +60,7 @@ def render_takes(
     samples: int = 14,
     people: int = 72,
     held_out: bool = False,
+    device: str = "auto",
     report: Callable[[str], None] = lambda _line: None,
 ) -> None:
     """Renders takes; those that are there are left, so it goes on where it was stopped.
@@ -70,14 +72,18 @@ def render_takes(
         samples: of a take.
         people: how many strangers to train on.
         held_out: people who are never trained on instead.
-        report: told a line for every take.
+        device: what draws, see :func:`~mien.training.synthetic.drawing.open_drawer`.
+        report: told what draws, then a line for every take.
 
     Raises:
-        MissingError: ``data`` is not the data folder.
+        MissingError: ``data`` is not the data folder, or the device is not there.
+        UsageError: there is no such device.
     """
+    drawer = open_drawer(device)
     anatomy = open_anatomy(data)
+    report(f"{drawer.name} draws")
     out.mkdir(parents=True, exist_ok=True)
-    crew = Crew(anatomy)
+    crew = Crew(anatomy, drawer)
     actors: OrderedDict[int, Actor] = OrderedDict()
 
     def actor(number: int) -> Actor:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from .acting import FPS, Score
 from .cast import CAST
+from .drawing import Drawer, NumbaDrawer
 from .figure.anatomy import F32, I32
 from .figure.person import Person
 from .figure.studio import portrait_camera
@@ -121,30 +122,39 @@ def plan_scenes(clips: int, seed: int, covered: int = 0) -> list[Scene]:
     return scenes
 
 
-def shoot_portraits(actor: Actor, anatomy: Anatomy, seed: int) -> list[U8]:
+def shoot_portraits(
+    actor: Actor, anatomy: Anatomy, seed: int, drawer: Drawer | None = None
+) -> list[U8]:
     """Portraits of a persona in a kind light, the frontal one first."""
     random = np.random.default_rng([seed, 6060])
     plain = Costumed(actor, anatomy)
     light, sensor = draw_light(random, kind=True), draw_sensor(random, harm=0.0)
     backdrop = draw_backdrop(random, PORTRAIT_PX)
-    portraits = []
-    for yaw in _PORTRAIT_YAWS_DEG:
-        look = Look(
+    looks = [
+        Look(
             strengths=np.zeros(len(anatomy.units), np.float32),
             angles_deg=np.array([yaw, 0, 0], np.float32),
             camera=portrait_camera(actor.eye_height),
             light=light,
             backdrop=backdrop,
         )
-        linear, _ = plain.draw(look)
-        portraits.append(sensor.develop(linear, seed))
-    return portraits
+        for yaw in _PORTRAIT_YAWS_DEG
+    ]
+    pictures = (drawer or NumbaDrawer()).draw(plain, looks)
+    return [sensor.develop(linear, seed) for linear, _ in pictures]
 
 
 def shoot_scene(
-    scene: Scene, anatomy: Anatomy, performer: Actor, persona: Actor, *, frames: int, size_px: int
+    scene: Scene,
+    anatomy: Anatomy,
+    performer: Actor,
+    persona: Actor,
+    *,
+    frames: int,
+    size_px: int,
+    drawer: Drawer | None = None,
 ) -> Iterator[TruePicture]:
-    """The frames of a clip, one after the other."""
+    """The frames of a clip, one after the other; drawn by Numba unless a drawer is named."""
     random = np.random.default_rng([scene.seed, 7070])
     plain, twin = Costumed(performer, anatomy), Costumed(performer, anatomy, persona)
     score = Score(anatomy.units, frames + 1, random)
@@ -154,16 +164,19 @@ def shoot_scene(
     backdrop = draw_backdrop(random, size_px)
     sensor = draw_sensor(random, harm=_HARM)
     covering = _covering(scene, anatomy, frames) if scene.group == "covered" else None
-    for index in range(frames):
-        look = Look(
+    looks = [
+        Look(
             strengths=score.strengths[index],
             angles_deg=score.angles_deg[index],
             camera=camera,
             light=turned(light, spin * index / FPS),
             backdrop=backdrop,
         )
-        linear, _ = plain.draw(look)
-        true_linear, part = twin.draw(look)
+        for index in range(frames)
+    ]
+    drawer = drawer or NumbaDrawer()
+    pictures = zip(looks, drawer.draw(plain, looks), drawer.draw(twin, looks), strict=True)
+    for index, (look, (linear, _), (true_linear, part)) in enumerate(pictures):
         noise = 1000 * scene.seed + index
         driver, truth = sensor.develop(linear, noise), sensor.develop(true_linear, noise)
         points = camera.project(twin.posed_vertices(look)[landmark_vertices()], size_px)

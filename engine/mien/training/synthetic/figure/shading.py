@@ -19,7 +19,7 @@ OPENNESS, LIPS, MOUTH, RIM = range(4)
 SKIN_RGB, LIP_RGB, HAIR_RGB, IRIS_RGB, SHIRT_RGB = 0, 3, 6, 9, 12
 COLOUR_COUNT = 15
 # Rest-mesh geometry of the eyeballs, decimetres.
-_EYE_X, _EYE_Y, _EYE_Z, _EYE_RADIUS = 0.308, 7.284, 1.245, 0.1385
+EYE_X, EYE_Y, EYE_Z, EYE_RADIUS = 0.308, 7.284, 1.245, 0.1385
 
 
 @njit(inline="always", fastmath=True)
@@ -53,15 +53,15 @@ def _normalise(x, y, z):  # type: ignore[no-untyped-def]
 @njit(fastmath=True)
 def _eye_colour(rx, ry, rz, colours):  # type: ignore[no-untyped-def]
     """White with faint veins, iris with fibres and a dark limbus, pupil."""
-    dx = (rx - (_EYE_X if rx > 0 else -_EYE_X)) / _EYE_RADIUS
-    dy = (ry - _EYE_Y) / _EYE_RADIUS
+    dx = (rx - (EYE_X if rx > 0 else -EYE_X)) / EYE_RADIUS
+    dy = (ry - EYE_Y) / EYE_RADIUS
     radius = math.sqrt(dx * dx + dy * dy)
     angle = math.atan2(dy, dx)
     vein = 0.5 + 0.5 * math.sin(angle * 9 + radius * 14) * math.sin(angle * 23)
     r = 0.60 - 0.06 * radius
     g = 0.55 - 0.09 * radius - 0.02 * vein
     b = 0.52 - 0.10 * radius - 0.02 * vein
-    if rz > _EYE_Z:
+    if rz > EYE_Z:
         fibre = math.sin(angle * 37 + 3 * math.sin(angle * 11)) * math.sin(angle * 61)
         shade = (0.75 + 0.25 * fibre + 0.25 * (radius - 0.25)) * (
             1 - 0.75 * _unit((radius - 0.34) / 0.1)
