@@ -14,7 +14,7 @@ from mien_streamer.cli.app import bench_app
 from mien_streamer.cli.console import say, stdout
 from mien_streamer.cli.options import ThreadsOption
 from mien_streamer.cli.setup import find_persona, open_library
-from mien_streamer.cli.train import train_app
+from mien_streamer.cli.train import RenderDeviceOption, train_app
 from mien_streamer.sinks.partial import PartialFile, write_error
 
 if TYPE_CHECKING:
@@ -194,6 +194,7 @@ def render_truth(
     crf: Annotated[
         float, typer.Option(min=0.0, max=30.0, help="x264 quality; 0 is lossless.")
     ] = 12.0,
+    device: RenderDeviceOption = "auto",
 ) -> None:
     """Render clips with their true swaps, of people never trained on, to score with."""
     from mien_benchmarks.truth_writing import RenderSettings, render_set
@@ -201,5 +202,5 @@ def render_truth(
     settings = RenderSettings(
         clips=clips, covered=covered, frames=frames, size_px=size, seed=seed, crf=crf
     )
-    render_set(data, out, settings, say)
+    render_set(data, out, settings, say, device=device)
     say(f"score with: mien bench truth {out}")

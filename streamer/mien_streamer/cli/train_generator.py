@@ -9,7 +9,7 @@ import typer
 
 from mien.errors import UsageError
 from mien_streamer.cli.console import say
-from mien_streamer.cli.train import _untrained, train_app, train_until_asked
+from mien_streamer.cli.train import RenderDeviceOption, _untrained, train_app, train_until_asked
 
 
 @train_app.command(
@@ -27,6 +27,7 @@ def portraits(
     held_out: Annotated[
         bool, typer.Option("--held-out", help="Performers who are never trained on instead.")
     ] = False,
+    device: RenderDeviceOption = "auto",
 ) -> None:
     """Render the cast doing what strangers do, for the generator to train on."""
     try:
@@ -35,7 +36,7 @@ def portraits(
         raise _untrained(error) from error
     render_portraits(
         data, out, takes=takes, first=first, shots=shots, people=people,
-        held_out=held_out, report=say,
+        held_out=held_out, device=device, report=say,
     )  # fmt: skip
 
 
