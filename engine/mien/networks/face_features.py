@@ -29,6 +29,7 @@ _BLOCKS = (
     (128, True), (128, False), (128, False), (256, True), (256, False), (256, False), (256, True),
 )  # fmt: skip
 _TAPS = (2, 6, 9, 12)
+_GREY = 0.4
 _NAME = "dlib_face128.onnx"
 
 
@@ -82,6 +83,25 @@ class FaceFeatures(nn.Module):
             if place in _TAPS:
                 found.append(x)
         return found, x.mean(dim=(2, 3)) @ self.projection
+
+    def of(self, picture: Tensor, truth: Tensor, chips: Tensor) -> tuple[list[Tensor], Tensor]:
+        """The same of the face alone, over grey: hair and background are not its own.
+
+        Args:
+            picture: (N, 3 or 4, S, S), BGR 0..1 first.
+            truth: (N, 4, S, S); its last channel says where the face is.
+            chips: (N, 2, 3), see :func:`face_chips`.
+        """
+        alone = _GREY + (picture[:, :3].clamp(0, 1) - _GREY) * truth[:, 3:]
+        seen: tuple[list[Tensor], Tensor] = self(face_chips(alone, chips))
+        return seen
+
+    def apart(self, picture: Tensor, truth: Tensor, chips: Tensor) -> Tensor:
+        """() how far the features of a picture are from the truth's."""
+        mine, _ = self.of(picture, truth, chips)
+        with torch.no_grad():
+            theirs, _ = self.of(truth, truth, chips)
+        return feature_distance(mine, theirs)
 
     def _conv(self, x: Tensor, place: int, *, stride: int = 1, padding: int = 0) -> Tensor:
         return F.conv2d(x, self.kernels[place], self.biases[place], stride, padding)

@@ -15,6 +15,7 @@ from mien.errors import MediaError
 from mien.face_mesh import INNER_LIPS, LEFT_BROW, LEFT_EYE, OUTER_LIPS, RIGHT_BROW, RIGHT_EYE
 from mien.live_view import condition_parts
 from mien.live_warp import input_grid
+from mien.perception.descriptor import chip_from_points
 from mien.training.portrait_shards import read_portraits
 from mien.types import F32Array, U8Array
 
@@ -44,6 +45,7 @@ class PortraitBatch:
         grids: (N, GRID_SIZE, GRID_SIZE, 2), see :func:`mien.live_warp.input_grid`.
         truth: (N, 4, S, S), BGR and matte, 0..1.
         weights: (N, 1, S, S), what an error of colour costs; 0 off the face.
+        chips: (N, 2, 3), where the identity network looks, chip-from-picture.
     """
 
     personas: npt.NDArray[np.int64]
@@ -51,6 +53,7 @@ class PortraitBatch:
     grids: Tensor
     truth: Tensor
     weights: Tensor
+    chips: Tensor
 
     def to(self, device: torch.device) -> PortraitBatch:
         """The same on a device."""
@@ -60,6 +63,7 @@ class PortraitBatch:
             grids=self.grids.to(device),
             truth=self.truth.to(device),
             weights=self.weights.to(device),
+            chips=self.chips.to(device),
         )
 
 
@@ -81,6 +85,7 @@ class PortraitDeck:
         self._weights: list[U8Array] = []
         self._conditions: list[F32Array] = []
         self._transforms: list[F32Array] = []
+        self._chips: list[F32Array] = []
         self._codes: list[int] = []
         self._drivers: list[U8Array] = []
         self._of: dict[int, list[int]] = {}
@@ -102,6 +107,7 @@ class PortraitDeck:
                 )
                 self._conditions.append(take.conditions[take.shots[index]])
                 self._transforms.append(take.transforms[index])
+                self._chips.append(np.asarray(chip_from_points(take.landmarks[index]), np.float32))
                 if self._with_drivers:
                     self._drivers.append(take.drivers[take.shots[index]])
 
@@ -167,6 +173,7 @@ class PortraitDeck:
             grids=torch.from_numpy(np.stack(grids)),
             truth=pictures.contiguous(),
             weights=stacked(self._weights)[:, None].float() * (_MOST_WEIGHT / 255),
+            chips=stacked(self._chips),
         )
 
 
@@ -202,4 +209,5 @@ def _exposed(batch: PortraitBatch, gains: F32Array) -> PortraitBatch:
         grids=batch.grids,
         truth=truth,
         weights=batch.weights,
+        chips=batch.chips,
     )

@@ -22,6 +22,12 @@ class GeneratorRecipe(RunRecipe):
             only be guessed, and a network that is sure of it has learned the drivers by heart.
         channel_base, channel_max, num_layers: of the generator; more is dearer.
         mixed_precision: bfloat16 in the synthesis network.
+        perceptual: how much features of the identity network count
+            (:mod:`mien.networks.face_features`); 0 leaves it out.
+        adversarial: how much a discriminator does (:mod:`mien.training.critic`); 0 leaves it
+            out.
+        adversarial_rate: learning rate of the discriminator.
+        r1, r1_every: weight of its gradient penalty, and steps between looks at it.
     """
 
     learning_rate: float = 1e-2
@@ -32,18 +38,26 @@ class GeneratorRecipe(RunRecipe):
     channel_max: int = 96
     num_layers: int = 7
     mixed_precision: bool = True
+    perceptual: float = 0.0
+    adversarial: float = 0.0
+    adversarial_rate: float = 1e-3
+    r1: float = 1.0
+    r1_every: int = 16
 
     def __post_init__(self) -> None:
         RunRecipe.__post_init__(self)
-        for name in ("channel_base", "channel_max", "num_layers"):
+        for name in ("channel_base", "channel_max", "num_layers", "r1_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if not 0 <= self.cast_share <= 1 or min(self.noise, self.light_noise) < 0:
             raise ValueError("cast_share in 0..1 and noise >= 0, please")
+        if min(self.perceptual, self.adversarial, self.r1) < 0 or self.adversarial_rate <= 0:
+            raise ValueError("losses must not be negative, and adversarial_rate > 0, please")
 
 
 LASTING = (
     *RUN_LASTING, "cast_share", "noise", "light_noise", "channel_base", "channel_max", "num_layers",
+    "perceptual", "adversarial", "adversarial_rate", "r1", "r1_every",
 )  # fmt: skip
 """What a run that goes on must have the same."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -10,8 +11,10 @@ import torch
 from torch import Tensor
 
 from mien.live_view import CONDITION_SIZE, condition_parts
+from mien.networks.face_features import FaceFeatures
 from mien.networks.live import LiveNetwork, live_config
 from mien.networks.live_weights import live_metadata
+from mien.training.critic import Critic
 from mien.training.generator_batches import PortraitBatch, PortraitDeck
 from mien.training.generator_loss import face_errors, generator_loss, matte_overlap
 from mien.training.generator_recipe import LASTING, GeneratorRecipe
@@ -84,6 +87,19 @@ class GeneratorTrainer(TrainingRun):
                 network.use_fast_filters()
             if recipe.mixed_precision:
                 network.generator.synthesis.set_precision(torch.bfloat16)
+        self._features = FaceFeatures().to(self.device) if recipe.perceptual else None
+        # Made last: weights of the networks must not depend on what else is made.
+        self._critic = self._make_critic() if recipe.adversarial else None
+
+    def _make_critic(self) -> Critic:
+        recipe = self.recipe
+        return Critic(
+            self._deck.size,
+            self.device,
+            rate=recipe.adversarial_rate,
+            penalty=recipe.r1,
+            penalty_every=recipe.r1_every,
+        )
 
     def shards(self) -> list[str]:
         """Names of the shards in use, in order."""
@@ -98,7 +114,29 @@ class GeneratorTrainer(TrainingRun):
         noise = _noise(recipe, step)[self.rank :: self.processes].to(self.device)
         w = network.w(batch.conditions, network.latents[self._places(batch)], noise)
         picture = network.draw(w, batch.grids, update_emas=True)
-        return generator_loss(picture, batch.truth, batch.weights)
+        loss = generator_loss(picture, batch.truth, batch.weights)
+        if self._features is not None:
+            loss = loss + recipe.perceptual * self._features.apart(
+                picture, batch.truth, batch.chips
+            )
+        if self._critic is not None:
+            loss = loss + recipe.adversarial * self._critic.push(picture, batch.truth)
+        return loss
+
+    def after_step(self) -> None:
+        """The discriminator learns from the same pictures."""
+        if self._critic is not None:
+            self.agree(self._critic.slopes(self.step))
+            self._critic.move()
+
+    def further_state(self) -> dict[str, Any]:
+        """The discriminator's."""
+        return {} if self._critic is None else self._critic.state()
+
+    def restore_further(self, state: dict[str, Any]) -> None:
+        """The discriminator goes on as well."""
+        if self._critic is not None:
+            self._critic.restore(state)
 
     def draw(self, batch: PortraitBatch) -> Tensor:
         """(N, 4, S, S) by the averaged weights."""

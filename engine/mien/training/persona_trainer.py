@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from mien.live_view import CONDITION_SIZE, condition_parts
-from mien.networks.face_features import FaceFeatures, face_chips, feature_distance
+from mien.networks.face_features import FaceFeatures, feature_distance
 from mien.networks.live import LiveNetwork
 from mien.networks.live_tuning import first_tuning, tuned_tensors
 from mien.networks.live_weights import LiveWeights, live_network
@@ -34,7 +34,6 @@ FOOTAGE, TUNING = "footage.safetensors", "tuning.safetensors"
 _COLUMNS = ("held_error", "held_distance")
 _SCORED, _SCORED_AT_ONCE, _GRID_ROWS = 24, 8, 6
 _MATTE_SHARE = 0.5
-_GREY = 0.4
 
 
 class Tuning(nn.Module):
@@ -229,10 +228,7 @@ class PersonaTrainer(TrainingRun):
         return picture
 
     def _seen(self, picture: Tensor, batch: FootageBatch) -> tuple[list[Tensor], Tensor]:
-        """What the identity network makes of the face alone, over grey."""
-        alone = _GREY + (picture[:, :3].clamp(0, 1) - _GREY) * batch.truth[:, 3:]
-        seen: tuple[list[Tensor], Tensor] = self._features(face_chips(alone, batch.chips))
-        return seen
+        return self._features.of(picture, batch.truth, batch.chips)
 
     def _apart(self, picture: Tensor, batch: FootageBatch) -> Tensor:
         recipe = self.recipe

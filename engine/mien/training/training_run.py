@@ -129,6 +129,16 @@ class TrainingRun(ABC):
             self.network.parameters(), lr=self._recipe.learning_rate, betas=(0.9, 0.99)
         )
 
+    def after_step(self) -> None:  # noqa: B027  (most runs have no more to do)
+        """What else learns in a step, once the network's weights moved; nothing here."""
+
+    def further_state(self) -> dict[str, Any]:
+        """What a checkpoint must hold beside network, averages and optimiser."""
+        return {}
+
+    def restore_further(self, state: dict[str, Any]) -> None:  # noqa: B027  (nor kept more)
+        """Goes on from what :meth:`further_state` gave."""
+
     def told(self, scores: Mapping[str, float]) -> str:
         """Scores as the log tells them."""
         return ", ".join(f"{name} {value:.4g}" for name, value in scores.items())
@@ -195,6 +205,7 @@ class TrainingRun(ABC):
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
             "optimiser": self._optimiser.state_dict(),
+            "further": self.further_state(),
         }
         part = self.out / (CHECKPOINT + ".part")
         try:
@@ -214,21 +225,22 @@ class TrainingRun(ABC):
         loss = self.loss(self.step)
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        if self.processes > 1:
-            self._agree()
+        shared = [p.grad for p in self.network.parameters() if p.grad is not None]
+        self.agree(shared + [b for b in self.network.buffers() if b.is_floating_point()])
         nn.utils.clip_grad_norm_(self.network.parameters(), recipe.clip)
         self._optimiser.step()
         # A short memory at first: the first weights are worth little.
         keep = min(recipe.ema, (1 + self.step) / (10 + self.step))
         follow(self.average, self.network, keep)
+        self.after_step()
         self.step += 1
         self._loss += float(loss.detach())
         self._since_row += 1
 
-    def _agree(self) -> None:
-        """Gives all processes the mean of their gradients and running averages."""
-        shared = [p.grad for p in self.network.parameters() if p.grad is not None]
-        shared += [b for b in self.network.buffers() if b.is_floating_point()]
+    def agree(self, shared: list[Tensor]) -> None:
+        """Gives all processes the mean of these: gradients, running averages."""
+        if self.processes == 1:
+            return
         flat = torch.cat([tensor.reshape(-1) for tensor in shared])
         distributed.all_reduce(flat)
         flat /= self.processes
@@ -281,10 +293,12 @@ class TrainingRun(ABC):
         if state.get("format") != _FORMAT:
             raise InputError(f"{path} has another format", "delete it to begin anew")
         mine = self._recipe.to_json()
+        # A field that the run did not know yet had no effect, as its default has none.
+        theirs = {**type(self._recipe)().to_json(), **state["recipe"]}
         for name in self._lasting:
-            if mine[name] != state["recipe"].get(name):
+            if mine[name] != theirs[name]:
                 raise InputError(
-                    f"{path} was trained with {name} = {state['recipe'].get(name)}, "
+                    f"{path} was trained with {name} = {theirs[name]}, "
                     f"the recipe says {mine[name]}",
                     "use the same recipe, or another folder",
                 )
@@ -295,6 +309,7 @@ class TrainingRun(ABC):
             self.network.load_state_dict(state["network"])
             self.average.load_state_dict(state["average"])
             self._optimiser.load_state_dict(state["optimiser"])
+            self.restore_further(state.get("further", {}))
         except (RuntimeError, ValueError) as error:
             raise InputError(
                 f"the checkpoint in {self.out} holds another network", "choose another folder"
