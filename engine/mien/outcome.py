@@ -17,7 +17,7 @@ class Outcome:
         swapped: number of faces that wear the persona.
         guarded: True when the guard chose the picture.
         reason: why nothing was swapped, in a few words; empty when all went well.
-        stage_ms: milliseconds by stage: track, occlude, swap, composite, refine, mark,
+        stage_ms: milliseconds by stage: track, occlude, swap, composite, refine, mark, planes,
             guard.
     """
 

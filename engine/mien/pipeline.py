@@ -21,6 +21,7 @@ from mien.mending import Mending, is_refined
 from mien.outcome import Outcome as Outcome
 from mien.patch_fault import EMPTY, patch_fault
 from mien.personas.persona import Persona
+from mien.planes import Painted, as_it_came
 from mien.roll_call import Fault, Part, RollCall
 from mien.stages import (
     CompositorStage,
@@ -79,6 +80,7 @@ class Pipeline:
         self._director: Director | None = None
         self._last_looks: Mapping[str, Look] = {}
         self._roll_call = RollCall()
+        self._painted = Painted()
         self._compositor = compositor
         self._mending = Mending(refinement, self._blame)
         self._covering = Covering(occlusion, self._blame)
@@ -246,9 +248,7 @@ class Pipeline:
         tracks, reason = self._track(frame)
         watch.lap("track")
         if self._pass_through or (looks and all(map(is_clear, looks.values()))):
-            return Outcome(
-                frame=frame, tracks=tracks, reason="pass-through", stage_ms=watch.stages_ms
-            )
+            return _bare(frame, tracks, watch)
         performers = [track for track in tracks if track.is_performer]
         swapped = 0
         try:
@@ -256,9 +256,7 @@ class Pipeline:
                 raise Fault(reason)
             parts = self._cast(frame, performers, looks)
             if not parts:
-                return Outcome(
-                    frame=frame, tracks=tracks, reason="pass-through", stage_ms=watch.stages_ms
-                )
+                return _bare(frame, tracks, watch)
             swapped = self._swap(frame, parts, self._act, watch)
         except Fault as fault:
             return self._guarded(frame, tracks, str(fault), watch)
@@ -269,6 +267,9 @@ class Pipeline:
         watch.lap("mark")
         self._guard.accept(frame, performers[0].box)
         watch.lap("guard")
+        if frame.decoded is not None:
+            frame = self._painted.settle(frame, self._marker)
+            watch.lap("planes")
         self._mending.settle(watch.stages_ms)
         return Outcome(frame=frame, tracks=tracks, swapped=swapped, stage_ms=watch.stages_ms)
 
@@ -305,6 +306,7 @@ class Pipeline:
     def _swap(self, frame: Frame, parts: list[Part], act: _Act | None, watch: Stopwatch) -> int:
         deadline_ms = self.config.guard.deadline_ms
         spent_ms = 0.0
+        self._painted.begin()
         for track, look in parts:
             if track.quality < self.config.guard.min_quality:
                 raise Fault("face uncertain")
@@ -327,6 +329,7 @@ class Pipeline:
             if fault and not (fault == EMPTY and look is not None and opacity(look.face) < 1.0):
                 self._complaints.add(fault)
                 raise Fault(fault)
+            self._painted.add(patch)
             try:
                 self._compositor.composite(frame.bgr, patch, track)
             except Exception as error:
@@ -377,3 +380,10 @@ class Pipeline:
             with self._lock:
                 if request == self._request:
                     self._act = _Act(persona, state)
+
+
+def _bare(frame: Frame, tracks: list[FaceTrack], watch: Stopwatch) -> Outcome:
+    """The performer's own face, by wish."""
+    return Outcome(
+        frame=as_it_came(frame), tracks=tracks, reason="pass-through", stage_ms=watch.stages_ms
+    )

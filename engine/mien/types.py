@@ -9,9 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import atan2, degrees, hypot
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from mien.planes import Planes
 
 U8Array = npt.NDArray[np.uint8]
 F32Array = npt.NDArray[np.float32]
@@ -33,12 +37,18 @@ class Frame:
             pixels; stages that paint into them say so.
         capture_ns: monotonic time at which the picture was captured (decoded, for files).
         pts_ns: presentation time on the source's own clock, from its start.
+        decoded: the 4:2:0 planes that the pixels were made of, where a sink may want them; no
+            longer true once somebody paints.
+        planes: planes that agree with the pixels; set by whoever knows what was painted. Ask
+            :func:`mien.planes.planes_for_sink`.
     """
 
     index: int
     bgr: U8Array
     capture_ns: int
     pts_ns: int
+    decoded: Planes | None = None
+    planes: Planes | None = None
 
     @property
     def size(self) -> tuple[int, int]:

@@ -35,6 +35,14 @@ class Marker:
         self._keep: npt.NDArray[np.uint16] = np.empty((0, 0, 1), np.uint16)
         self._light: npt.NDArray[np.uint16] = np.empty((0, 0, 1), np.uint16)
 
+    @property
+    def box(self) -> tuple[int, int, int, int] | None:
+        """(left, top, right, bottom) of what :meth:`apply` painted last; None for nothing."""
+        height, width = self._keep.shape[:2]
+        if not self._shown or height == 0:
+            return None
+        return self._left, self._top, self._left + width, self._top + height
+
     @ranged("mark")
     def apply(self, frame_bgr: U8Array) -> None:
         """Draws the badge into a (H, W, 3) uint8 frame; too small ones stay as they are."""
