@@ -17,7 +17,7 @@ from mien.config import PipelineConfig
 from mien.covering import Covering
 from mien.guard import Guard
 from mien.look import Director, Look, is_clear, opacity
-from mien.mending import Mending, is_refined
+from mien.mending import Mending
 from mien.outcome import Outcome as Outcome
 from mien.patch_fault import EMPTY, patch_fault
 from mien.personas.persona import Persona
@@ -311,12 +311,10 @@ class Pipeline:
             if track.quality < self.config.guard.min_quality:
                 raise Fault("face uncertain")
             seen = self._covering.look(frame, track, watch)
-            view = self._mending.look(frame, track)
-            if view is not None:
-                watch.lap("refine")
             try:
                 state = self.wings.dress(look, track) if look is not None else act and act.state
-                view = view if is_refined(self._swapper, state) else None
+                spent_ms += watch.lap("swap")
+                view = self._mending.look(frame, track, self._swapper, state, watch)
                 patch = self._swapper.swap(frame, track, state)
                 fault = patch_fault(patch, frame, track)
             except NotReadyError as error:
@@ -336,9 +334,7 @@ class Pipeline:
                 raise Fault(self._blame("compositing", error)) from error
             finally:
                 spent_ms += watch.lap("composite")
-            if view is not None:
-                self._mending.mend(frame, patch, track, view)
-                watch.lap("refine")
+            self._mending.mend(frame, patch, track, view, watch)
             if not self._covering.restore(frame, patch, seen, watch):
                 raise Fault("uncovering failed")
         if deadline_ms and spent_ms > deadline_ms:

@@ -6,7 +6,7 @@ so that both see the same.
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from math import atan2, cos, sin
 
 import cv2
@@ -41,6 +41,11 @@ VIEW_SIZE = 48
 # Side of the crop over the longer side of the upright box round the face oval: the true
 # face reaches up to 12% beyond the oval, towards the hairline.
 _MARGIN = 1.28
+_LEFT_LIDS, _RIGHT_LIDS = np.array(LEFT_EYE), np.array(RIGHT_EYE)
+_LEFT_IRIS, _RIGHT_IRIS = np.array(LEFT_IRIS), np.array(RIGHT_IRIS)
+_OVAL = np.array(FACE_OVAL)
+_OUTLINES = np.array([*LEFT_EYE, *RIGHT_EYE, *OUTER_LIPS, *INNER_LIPS])
+_OUTLINE_ENDS = np.cumsum([len(LEFT_EYE), len(RIGHT_EYE), len(OUTER_LIPS)])
 # Sub-pixel bits of polygon corners.
 _SHIFT = 4
 # The gain acts in full where the patch covers a third: all but at the face's outline.
@@ -55,11 +60,11 @@ def crop_from_frame(landmarks: F32Array, size: int = CROP_SIZE) -> F32Array:
         size: side of the crop.
     """
     points = landmarks[:, :2]
-    left, right = points[list(LEFT_EYE)].mean(axis=0), points[list(RIGHT_EYE)].mean(axis=0)
+    left, right = points[_LEFT_LIDS].mean(axis=0), points[_RIGHT_LIDS].mean(axis=0)
     across = left - right
     angle = -atan2(float(across[1]), float(across[0]))
     turn = np.array([[cos(angle), -sin(angle)], [sin(angle), cos(angle)]], np.float32)
-    oval = points[list(FACE_OVAL)] @ turn.T
+    oval = points[_OVAL] @ turn.T
     low, high = oval.min(axis=0), oval.max(axis=0)
     side = max(float((high - low).max()) * _MARGIN, 1.0)
     scale = np.float32(size / side)
@@ -145,15 +150,9 @@ def stack_view(
     # Pixel centre i of the smaller lies at (i + 0.5) / scale - 0.5 of the larger.
     points[:, :2] += (scale - 1) / 2
     small = shrunk(matte)
-    return np.dstack(
-        [
-            shrunk(composite),
-            shrunk(performer),
-            small,
-            draw_maps(points, VIEW_SIZE),
-            gain_reach(small),
-        ]
-    )
+    maps = draw_maps(points, VIEW_SIZE)
+    stacked = cv2.merge([shrunk(composite), shrunk(performer), small, maps, gain_reach(small)])
+    return np.asarray(stacked, np.uint8)
 
 
 def shrunk(crop: U8Array) -> U8Array:
@@ -185,6 +184,25 @@ def _coordinate_gain() -> F32Array:
     return gain
 
 
+@cache
+def _white_skin() -> tuple[U8Array, U8Array]:
+    """A texture that is white all over and hides what is under it, and its matte."""
+    white = np.full((2, 2, 4), 255, np.uint8)
+    white[..., 3] = 0
+    return white, np.full((2, 2), 255, np.uint8)
+
+
+@cache
+def _no_offset() -> F32Array:
+    return np.zeros((VERTEX_COUNT, 3), np.float32)
+
+
+@lru_cache(maxsize=8)
+def _black(size: int) -> U8Array:
+    """(size, size, 3) uint8 that is only read."""
+    return np.zeros((size, size, 3), np.uint8)
+
+
 def draw_maps(landmarks: F32Array, size: int = CROP_SIZE) -> U8Array:
     """(size, size, 5) uint8 maps of a face in its crop.
 
@@ -196,59 +214,46 @@ def draw_maps(landmarks: F32Array, size: int = CROP_SIZE) -> U8Array:
         landmarks: (478, 3) float32, crop pixels.
         size: side of the crop.
     """
-    maps = np.zeros((size, size, MAP_CHANNELS), np.uint8)
-    maps[..., :3] = _draw_surface(landmarks, size)
-    eyes, lips = np.zeros((size, size), np.uint8), np.zeros((size, size), np.uint8)
-    for lids, iris in ((LEFT_EYE, LEFT_IRIS), (RIGHT_EYE, RIGHT_IRIS)):
-        opening = np.zeros((size, size), np.uint8)
-        _fill(opening, landmarks[list(lids), :2], 255)
-        rim = landmarks[list(iris), :2]
-        disc = np.zeros((size, size), np.uint8)
+    opening, disc, lips = np.zeros((3, size, size), np.uint8)
+    limit = 4 * size
+    corners = np.round(np.clip(landmarks[_OUTLINES, :2], -limit, limit) * 2**_SHIFT)
+    parts = np.split(corners.astype(np.int32), _OUTLINE_ENDS)
+    for canvas, part, value in zip(
+        (opening, opening, lips, lips), parts, (255, 255, 128, 255), strict=True
+    ):
+        cv2.fillPoly(canvas, [part], (value,), cv2.LINE_AA, _SHIFT)
+    for iris in (_LEFT_IRIS, _RIGHT_IRIS):
+        rim = landmarks[iris, :2]
         radius = float(np.linalg.norm(rim[1:] - rim[0], axis=1).mean())
-        centre = np.nan_to_num(np.clip(rim[0], -size, 2 * size))
-        cv2.circle(
-            disc,
-            tuple(int(v) for v in np.round(centre * 2**_SHIFT)),
-            int(min(max(radius, 0.0), size) * 2**_SHIFT),
-            (255,),
-            -1,
-            cv2.LINE_AA,
-            _SHIFT,
-        )
-        eyes = np.maximum(eyes, opening // 2 + cv2.bitwise_and(opening, disc) // 2)
-    _fill(lips, landmarks[list(OUTER_LIPS), :2], 128)
-    _fill(lips, landmarks[list(INNER_LIPS), :2], 255)
-    maps[..., 3], maps[..., 4] = eyes, lips
-    return maps
+        x, y = (round(_held(float(at), -size, 2 * size) * 2**_SHIFT) for at in rim[0])
+        reach = int(_held(radius, 0, size) * 2**_SHIFT)
+        cv2.circle(disc, (x, y), reach, (255,), -1, cv2.LINE_AA, _SHIFT)
+    eyes = opening // 2 + cv2.bitwise_and(opening, disc) // 2
+    return np.asarray(cv2.merge([_draw_surface(landmarks, size), eyes, lips]), np.uint8)
 
 
-def _fill(canvas: U8Array, points: F32Array, value: int) -> None:
-    limit = 4 * len(canvas)
-    corners = np.round(np.clip(points, -limit, limit) * 2**_SHIFT).astype(np.int32)
-    cv2.fillPoly(canvas, [corners], (value,), cv2.LINE_AA, _SHIFT)
+def _held(value: float, least: float, most: float) -> float:
+    """The value within bounds; nought where there is none."""
+    return min(max(value, least), most) if value == value else 0.0
 
 
 def _draw_surface(landmarks: F32Array, size: int) -> U8Array:
     mesh = face_mesh()
-    white = np.full((2, 2, 4), 255, np.uint8)
-    white[..., 3] = 0
     out = np.zeros((size, size, 3), np.uint8)
-    matte = np.zeros((size, size), np.uint8)
     vertices = np.ascontiguousarray(landmarks[:VERTEX_COUNT], np.float32)
     _kernels.raster_face(
-        white,
-        np.full((2, 2), 255, np.uint8),
+        *_white_skin(),
         mesh.uv,
         vertices,
         np.ascontiguousarray(vertices[:, :2]),
         _coordinate_gain(),
-        np.zeros((VERTEX_COUNT, 3), np.float32),
+        _no_offset(),
         mesh.triangles,
-        np.zeros((size, size, 3), np.uint8),
+        _black(size),
         0,
         0,
         out,
-        matte,
+        np.empty((size, size), np.uint8),
         np.empty((size, size), np.float32),
         1,
     )

@@ -81,6 +81,23 @@ def test_nobody_is_looked_at_who_is_not_swapped() -> None:
     assert refinement.seen == []
 
 
+class _Particular(FakeSwapper):
+    """Of its faces none is to be mended."""
+
+    def is_refined(self, state: object) -> bool:
+        del state
+        return False
+
+
+def test_nobody_is_looked_at_whose_face_is_not_to_be_mended() -> None:
+    refinement = _Brightening()
+    with make_pipeline(swapper=_Particular(), refinement=refinement) as pipeline:
+        outcome = pipeline.process(make_frame())
+    assert outcome.swapped == 1
+    assert refinement.seen == []
+    assert "refine" not in outcome.stage_ms
+
+
 def test_a_patch_that_was_refused_is_not_mended() -> None:
     def draw(frame: Frame, track: FaceTrack, state: object) -> Patch:
         return replace(good_patch(frame, track, state), left=-9)

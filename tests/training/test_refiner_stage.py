@@ -165,7 +165,7 @@ def test_faces_that_leave_the_picture_do_no_harm(
     frame, track, patch = _scene(shift)
     out = _refined(stage, frame, track, patch)
     assert out.shape == frame.shape
-    inside = crop_landmarks(track.landmarks, stage.look(frame, track).transform)
+    inside = crop_landmarks(track.landmarks, stage.look(frame, track).place.transform)
     assert np.isfinite(inside).all()
 
 

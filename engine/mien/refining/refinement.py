@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mien.config import RefineConfig
+from mien.mending import STAGE
 from mien.models.catalogue import model_bytes
 from mien.refining.allowance import Allowance
 from mien.refining.stage import PerformerView, RefinerStage
@@ -12,8 +13,6 @@ from mien.types import FaceTrack, Patch, U8Array
 
 # Smaller faces have nothing that a viewer could see mended.
 _LEAST_WIDTH_PX = 40
-STAGE = "refine"
-"""What its time is called among those of the stages."""
 
 
 class Refinement:

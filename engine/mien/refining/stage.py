@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil, hypot
 from pathlib import Path
 
 import cv2
 import numpy as np
 import onnxruntime as ort
 
+from mien import _kernels
 from mien.errors import ModelError
 from mien.refiner_view import (
-    CROP_SIZE,
     INPUT_CHANNELS,
     VIEW_SIZE,
-    crop_from_frame,
     crop_landmarks,
-    cut_crop,
-    frame_from_crop,
     gain_reach,
     stack_view,
 )
+from mien.refining.rough_crop import ROUGH_SIZE, RoughCrop, plan_crop
 from mien.types import F32Array, FaceTrack, Patch, U8Array
 
 # Share of the newest gain; the rest damps flicker from landmark noise.
@@ -32,9 +31,12 @@ _NEWEST_GAIN = 0.5
 # 0.412 and 0.389. Softer still (1.2) shows less and gains nothing.
 _SOFTENING, _SOFTENING_CELLS = 0.7, (3, 3)
 _MOST_FACES = 16
-# What is added to a frame goes as bytes, of which this is nought: bytes move and add ten
-# times as fast as floats.
-_NOUGHT = 128
+# The smooth gain is sampled at so many nodes a cell, and lies straight between them: 0.1 code
+# values off at most.
+_NODES = 4
+# The kernel's gain is a ratio of two lights, to both of which it adds a floor.
+_EVEN_LIGHT, _FLOOR = 99.0, 1.0
+_LEAST_GAIN, _MOST_GAIN = 0.2, 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,11 +44,11 @@ class PerformerView:
     """What the performer looked like before the swap.
 
     Attributes:
-        transform: crop from frame.
-        crop: (S, S, 3) uint8 BGR.
+        place: where the face is.
+        crop: (96, 96, 3) uint8 BGR.
     """
 
-    transform: F32Array
+    place: RoughCrop
     crop: U8Array
 
 
@@ -55,7 +57,7 @@ class RefinerStage:
 
     Args:
         model: what :func:`mien.networks.refiner_onnx.export_refiner` wrote, a file or its bytes.
-        threads: of the network.
+        threads: of the network and of what lights the pixels.
         strength: 0..1, how much of the mending is shown.
 
     Raises:
@@ -81,14 +83,18 @@ class RefinerStage:
         if node.shape != [1, INPUT_CHANNELS, VIEW_SIZE, VIEW_SIZE]:
             raise ModelError(f"{called} takes {node.shape}", "it is not a refiner of this version")
         self._name = node.name
+        self._threads = threads
         self._strength = np.float32(strength)
         self._inputs = np.empty((1, INPUT_CHANNELS, VIEW_SIZE, VIEW_SIZE), np.float32)
         self._gains: dict[int, F32Array] = {}
+        # Grows to the largest patch and stays.
+        self._lit = np.empty(0, np.uint8)
 
     def look(self, frame_bgr: U8Array, track: FaceTrack) -> PerformerView:
         """Keeps what the performer looks like; call before the swapper paints."""
-        transform = crop_from_frame(track.landmarks)
-        return PerformerView(transform=transform, crop=cut_crop(frame_bgr, transform))
+        height, width = frame_bgr.shape[:2]
+        place = plan_crop(track.landmarks, (height, width))
+        return PerformerView(place=place, crop=place.cut(frame_bgr))
 
     def refine(
         self, frame_bgr: U8Array, patch: Patch, track: FaceTrack, view: PerformerView
@@ -101,44 +107,37 @@ class RefinerStage:
             track: the face.
             view: what :meth:`look` returned for this face.
         """
-        top, bottom, left, right = _region(view.transform, frame_bgr.shape[:2])
-        if top >= bottom or left >= right or not patch.matte.size:
+        if not patch.matte.size or self._strength == 0:
             return
-        change = self._change(frame_bgr, patch, track, view)
-        back = frame_from_crop(view.transform)
-        # From crop pixels to those of the region.
-        back[:, 2] -= (left, top)
-        moved = cv2.warpAffine(
-            change, back, (right - left, bottom - top), flags=cv2.INTER_LINEAR,
-            borderValue=(_NOUGHT, _NOUGHT, _NOUGHT),
-        )  # fmt: skip
-        area = frame_bgr[top:bottom, left:right]
-        cv2.addWeighted(area, 1.0, moved, 1.0, -float(_NOUGHT), dst=area)
+        gain = self._smoothed(track, self._log_gain(frame_bgr, patch, track, view))
+        rows, columns = patch.matte.shape
+        left, top = patch.left, patch.top
+        lit = self._buffer(rows, columns)
+        np.copyto(lit, frame_bgr[top : top + rows, left : left + columns])
+        light = self._light(gain, patch, view.place.transform)
+        even = np.full_like(light, _EVEN_LIGHT)
+        _kernels.light_transfer(lit, even, light, _LEAST_GAIN, _MOST_GAIN, self._threads)
+        _kernels.blend(frame_bgr, left, top, lit, gain_reach(patch.matte), self._threads)
 
-    def _change(
+    def _log_gain(
         self, frame_bgr: U8Array, patch: Patch, track: FaceTrack, view: PerformerView
-    ) -> U8Array:
-        """(S, S, 3) uint8: what to add to the crop of the frame, and 128."""
-        transform = view.transform
-        composite = cut_crop(frame_bgr, transform)
-        matte = _cut_matte(patch, transform)
+    ) -> F32Array:
+        """(12, 12, 3) float32: what the network says of this frame."""
+        place = view.place
         stacked = stack_view(
-            composite, view.crop, matte, crop_landmarks(track.landmarks, transform)
+            place.cut(frame_bgr),
+            view.crop,
+            place.cut_matte(patch),
+            crop_landmarks(track.landmarks, place.transform),
         )
         np.multiply(stacked.transpose(2, 0, 1), np.float32(1 / 255), out=self._inputs[0])
         (newest,) = self._session.run(None, {self._name: self._inputs})
-        coarse = self._smoothed(track, newest[0].transpose(1, 2, 0))
-        size = (CROP_SIZE, CROP_SIZE)
-        log_gain = np.asarray(cv2.resize(coarse, size, interpolation=cv2.INTER_CUBIC), np.float32)
-        log_gain *= gain_reach(matte)[..., None] * np.float32(1 / 255)
-        change: F32Array = composite * (np.exp(log_gain) - np.float32(1))
-        change = change * self._strength + np.float32(_NOUGHT)
-        return np.clip(np.rint(change), 0, 255).astype(np.uint8)
+        cells: F32Array = np.ascontiguousarray(newest[0].transpose(1, 2, 0), np.float32)
+        return cells
 
     def _smoothed(self, track: FaceTrack, newest: F32Array) -> F32Array:
         before = self._gains.pop(track.track_id, None)
-        cells = np.ascontiguousarray(newest, np.float32)
-        gain = np.asarray(cv2.GaussianBlur(cells, _SOFTENING_CELLS, _SOFTENING), np.float32)
+        gain = np.asarray(cv2.GaussianBlur(newest, _SOFTENING_CELLS, _SOFTENING), np.float32)
         if before is not None and track.age > 0:
             gain = before + (gain - before) * np.float32(_NEWEST_GAIN)
         if len(self._gains) >= _MOST_FACES:
@@ -146,29 +145,38 @@ class RefinerStage:
         self._gains[track.track_id] = gain
         return gain
 
+    def _light(self, gain: F32Array, patch: Patch, transform: F32Array) -> F32Array:
+        """(h, w, 3) float32: what an even light becomes by the gain, at the kernel's nodes.
 
-def _cut_matte(patch: Patch, transform: F32Array) -> U8Array:
-    """(S, S) uint8: the crop of the patch's matte; nothing where there is no patch."""
-    shifted = transform.copy()
-    shifted[:, 2] += transform[:, :2] @ np.array([patch.left, patch.top], np.float32)
-    # A ring of nothing, so that the crop's border repeats 0 and not the matte's edge; as wide
-    # as what is averaged into one pixel of the crop.
-    ring = int(2 / max(float(np.hypot(*transform[:, 0])), 0.01)) + 2
-    ringed = cv2.copyMakeBorder(
-        patch.matte, ring, ring, ring, ring, cv2.BORDER_CONSTANT, value=(0,)
-    )
-    shifted[:, 2] -= transform[:, :2].sum(axis=1) * np.float32(ring)
-    return cut_crop(np.asarray(ringed, np.uint8), shifted)
+        Nodes are the centres of equal cells that tile the patch.
+        """
+        side = len(gain) * _NODES
+        smooth = cv2.resize(gain, (side, side), interpolation=cv2.INTER_CUBIC)
+        share = self._strength * np.float32(_EVEN_LIGHT + _FLOOR)
+        light = np.exp(smooth, out=smooth)
+        light *= share
+        light += np.float32(_EVEN_LIGHT) - share
+        # A node every so many pixels of the frame: about as many as there are in `light`.
+        scale = max(hypot(float(transform[0, 0]), float(transform[1, 0])), 1e-6)
+        step = ROUGH_SIZE / (side * scale)
+        height, width = patch.matte.shape
+        columns, rows = max(ceil(width / step), 2), max(ceil(height / step), 2)
+        # From nodes to the frame, on to the crop, on to `light`; centres at whole numbers.
+        cell = np.array([width / columns, height / rows])
+        first = transform[:, :2] @ (cell / 2 - 0.5 + (patch.left, patch.top)) + transform[:, 2]
+        ratio = side / ROUGH_SIZE
+        place = np.empty((2, 3))
+        place[:, :2] = transform[:, :2] * (cell * ratio)
+        place[:, 2] = (first + 0.5) * ratio - 0.5
+        nodes = cv2.warpAffine(
+            light, place, (columns, rows), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )  # fmt: skip
+        return np.asarray(nodes, np.float32)
 
-
-def _region(transform: F32Array, size: tuple[int, ...]) -> tuple[int, int, int, int]:
-    """(top, bottom, left, right) of the part of the frame that the crop covers."""
-    back = frame_from_crop(transform)
-    last = CROP_SIZE - 1
-    corners = np.array([[0, 0], [last, 0], [0, last], [last, last]], np.float32)
-    where = corners @ back[:, :2].T + back[:, 2]
-    left, top = np.floor(where.min(axis=0)).astype(int)
-    right, bottom = np.ceil(where.max(axis=0)).astype(int) + 1
-    return (
-        max(int(top), 0), min(int(bottom), size[0]), max(int(left), 0), min(int(right), size[1]),
-    )  # fmt: skip
+    def _buffer(self, rows: int, columns: int) -> U8Array:
+        """(rows, columns, 3) uint8, undefined."""
+        size = 3 * rows * columns
+        if self._lit.size < size:
+            self._lit = np.empty(size + size // 4, np.uint8)
+        return self._lit[:size].reshape(rows, columns, 3)
