@@ -83,6 +83,11 @@ class Painted:
     def __init__(self) -> None:
         self._boxes: list[Box] = []
 
+    @property
+    def boxes(self) -> list[Box]:
+        """Of the faces of the last frame."""
+        return list(self._boxes)
+
     def begin(self) -> None:
         """A new frame."""
         self._boxes.clear()

@@ -23,6 +23,7 @@ from av.video.reformatter import (
     ColorTrc,
 )
 
+from mien import planes as own_planes
 from mien.types import U8Array
 from mien.yuv import Matrix, Planes, bgr_from_i420, i420_from_bgr
 
@@ -95,6 +96,40 @@ class BgrConverter:
                 self._wide = _WideGamut(frame.color_trc)
             return self._wide.convert(frame)
         return bgr_from_i420(planes_of(_limited_420(frame)), matrix_of(frame))
+
+
+def is_plain(frame: av.VideoFrame) -> bool:
+    """Whether a picture is 8-bit 4:2:0 of limited range, of a known matrix, with even sides: its
+    planes are then what sinks take."""
+    return (
+        frame.format.name == "yuv420p"
+        and range_of(frame) is ColorRange.MPEG
+        and frame.color_trc not in _HDR_CURVES
+        and frame.colorspace not in _WIDE_MATRICES
+        and frame.width % 2 == 0
+        and frame.height % 2 == 0
+    )
+
+
+def kept_planes(frame: av.VideoFrame, bgr: U8Array, matrix: Matrix) -> own_planes.Planes:
+    """Copies of a plain picture's planes, since a decoder may still look at its own.
+
+    Args:
+        frame: as decoded.
+        bgr: the pixels that were made of it.
+        matrix: with which they were made.
+    """
+    y, u, v = (plane.copy() for plane in planes_of(frame))
+    return own_planes.Planes(y=y, u=u, v=v, matrix=matrix, bgr=bgr)
+
+
+def picture_of_planes(planes: own_planes.Planes) -> av.VideoFrame:
+    """An encoder picture with these planes; untagged."""
+    height, width = planes.y.shape
+    picture = av.VideoFrame(width, height, "yuv420p")
+    for target, plane in zip(planes_of(picture), (planes.y, planes.u, planes.v), strict=True):
+        np.copyto(target, plane)
+    return picture
 
 
 def _limited_420(frame: av.VideoFrame) -> av.VideoFrame:

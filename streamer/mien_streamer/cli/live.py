@@ -32,7 +32,7 @@ from mien_streamer.cli.values import parse_geometry, parse_size
 from mien_streamer.cli.webrtc_ends import WEBRTC, WebRtcEnds
 from mien_streamer.geometry import with_geometry
 from mien_streamer.loop import LiveStatus, RunStats, run_live
-from mien_streamer.sinks import Sink, open_sink
+from mien_streamer.sinks import Sink, open_sink, planes_taken
 from mien_streamer.sources import Source, open_source
 
 CAMERA_SIZE = (1280, 720)
@@ -181,7 +181,9 @@ def live(
     with WebRtcEnds(
         source, sink, host=host, port=port, token=token, certificate=certificate, key=key
     ) as ends:
-        opened = ends.open_source(asked) or open_source(source, size=asked, fps=fps, loop=loop)
+        opened = ends.open_source(asked) or open_source(
+            source, size=asked, fps=fps, loop=loop, planes=planes_taken(sink)
+        )
         try:
             geometry = parse_geometry(opened.info, mirror=mirror, crop=crop, size=size, fps=fps)
             opened = with_geometry(opened, geometry)

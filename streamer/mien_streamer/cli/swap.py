@@ -19,7 +19,7 @@ from mien_streamer.cli.setup import find_persona
 from mien_streamer.cli.show_run import Wishes, play_file
 from mien_streamer.cli.values import parse_geometry
 from mien_streamer.geometry import with_geometry
-from mien_streamer.sinks import VideoOptions
+from mien_streamer.sinks import VideoOptions, planes_taken
 from mien_streamer.sources import ImageSource, open_source
 from mien_streamer.sources.images import IMAGE_SUFFIXES
 
@@ -103,7 +103,8 @@ def swap(
 
     def swap_one(job: Job, beside: Beside | None) -> FileRun:
         stream = replace(config, stream=Path(job.source).name)
-        opened = open_source(job.source, fps=fps, codecs=codecs.value)
+        taken = planes_taken(str(job.output))
+        opened = open_source(job.source, fps=fps, codecs=codecs.value, planes=taken)
         names = [path.name for path in opened.paths] if isinstance(opened, ImageSource) else []
         try:
             if opened.info.frame_count != 1 and _is_one_picture(job.output):

@@ -6,7 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from mien.errors import UsageError
+from mien.yuv import Matrix
 from mien_streamer.controls.hotkeys import Action
+from mien_streamer.sinks import video as video_sink
+from mien_streamer.sinks import virtual_camera
 from mien_streamer.sinks.images import ImageFileSink, ImageFolderSink
 from mien_streamer.sinks.sink import NullSink, Sink
 from mien_streamer.sinks.video import CONTAINERS, VideoFileSink, VideoOptions
@@ -14,6 +17,15 @@ from mien_streamer.sinks.virtual_camera import VirtualCameraSink
 from mien_streamer.sinks.window import WindowSink
 from mien_streamer.sources.images import IMAGE_SUFFIXES
 from mien_streamer.sources.source import SourceInfo
+
+
+def planes_taken(spec: str) -> frozenset[Matrix]:
+    """Of which matrices a sink takes 4:2:0 planes as they are; see :mod:`mien.planes`."""
+    kind, _, rest = spec.partition(":")
+    if spec == "webrtc" or kind == "virtualcam":
+        return frozenset({virtual_camera.PLANES})
+    is_video = Path(rest if kind == "file" else spec).suffix.lower() in CONTAINERS
+    return frozenset({video_sink.PLANES}) if is_video else frozenset()
 
 
 def open_sink(

@@ -17,8 +17,10 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 from av.video.stream import VideoStream
 
 from mien.errors import DeviceError, OutputError, UsageError
+from mien.planes import planes_for_sink
 from mien.types import Frame, U8Array
-from mien_streamer.colour import yuv420_bt709_from_bgr
+from mien.yuv import Matrix
+from mien_streamer.colour import picture_of_planes, tag_bt709, yuv420_bt709_from_bgr
 from mien_streamer.gpu_codecs import NVENC, Codecs, choose_encoder, nvenc_options
 from mien_streamer.sinks.audio import AudioTracks
 from mien_streamer.sinks.partial import PartialFile, refuse_same_file, write_error
@@ -29,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".ts": "mpegts"}
 """Suffixes written. AVI is left out: it cannot hold a variable frame rate."""
+PLANES: Matrix = "bt709"
+"""4:2:0 planes that files take as they are."""
 FALLBACK_FPS = Fraction(30)
 AUDIO_RATE = 48_000
 LARGEST_TIMESCALE = 50_000_000
@@ -111,7 +115,7 @@ class VideoFileSink(ClosingSink):
                 f"{_times(self._size)}",
                 "set the output size so that all frames get the same one",
             )
-        picture = yuv420_bt709_from_bgr(even_sides(frame.bgr))
+        picture = _encoder_picture(frame)
         picture.pts = self._ticks(frame)
         picture.time_base = self._info.time_base
         try:
@@ -240,6 +244,16 @@ class VideoFileSink(ClosingSink):
 
 def _times(size: tuple[int, int]) -> str:
     return f"{size[1]}x{size[0]}"
+
+
+def _encoder_picture(frame: Frame) -> av.VideoFrame:
+    """The frame's own planes where they are BT.709, else its pixels, converted."""
+    planes = planes_for_sink(frame, PLANES)
+    if planes is None:
+        return yuv420_bt709_from_bgr(even_sides(frame.bgr))
+    picture = picture_of_planes(planes)
+    tag_bt709(picture)
+    return picture
 
 
 def even_sides(frame_bgr: U8Array) -> U8Array:

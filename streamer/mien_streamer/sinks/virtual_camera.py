@@ -10,13 +10,17 @@ import cv2
 import numpy as np
 
 from mien.errors import DeviceError, OutputError
+from mien.planes import planes_for_sink
 from mien.types import Frame, U8Array
+from mien.yuv import Matrix
 from mien_streamer.sinks.sink import ClosingSink
 from mien_streamer.sinks.video import even_sides
 from mien_streamer.sources.source import SourceInfo
 
 logger = logging.getLogger(__name__)
 
+PLANES: Matrix = "bt601"
+"""4:2:0 planes that its readers take as they are."""
 FALLBACK_FPS = Fraction(30)
 INSTALL_HINTS = {
     "linux": (
@@ -94,15 +98,23 @@ class VirtualCameraSink(ClosingSink):
                 "set the output size",
             )
         try:
-            self._camera.send(self._packed(picture))
+            self._camera.send(self._packed(frame, picture))
         except RuntimeError as error:
             raise OutputError(
                 f"the virtual camera failed: {error}", "check that its driver is still loaded"
             ) from error
 
-    def _packed(self, picture_bgr: U8Array) -> U8Array:
+    def _packed(self, frame: Frame, picture_bgr: U8Array) -> U8Array:
         if not self._planar:
             return picture_bgr
+        planes = planes_for_sink(frame, PLANES)
+        if planes is not None:
+            at = 0
+            flat = self._planes.reshape(-1)
+            for plane in (planes.y, planes.u, planes.v):
+                np.copyto(flat[at : at + plane.size].reshape(plane.shape), plane)
+                at += plane.size
+            return self._planes
         cv2.cvtColor(picture_bgr, cv2.COLOR_BGR2YUV_I420, dst=self._planes)
         return self._planes
 

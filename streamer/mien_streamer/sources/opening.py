@@ -6,6 +6,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from mien.errors import MediaError
+from mien.yuv import Matrix
 from mien_streamer.gpu_codecs import Codecs
 from mien_streamer.sources.images import IMAGE_SUFFIXES, ImageSource
 from mien_streamer.sources.source import Source
@@ -19,6 +20,7 @@ def open_source(
     fps: float | None = None,
     loop: bool = False,
     codecs: Codecs = "cpu",
+    planes: frozenset[Matrix] = frozenset(),
 ) -> Source:
     """An opened source.
 
@@ -29,6 +31,8 @@ def open_source(
         size: (width, height) to ask a camera for.
         fps: rate to ask a camera for; rate of an image folder.
         codecs: where a video is decoded; see :data:`~mien_streamer.gpu_codecs.Codecs`.
+        planes: matrices of 4:2:0 that the sink takes; see
+            :class:`~mien_streamer.sources.video.VideoSource`.
         loop: start a ``file:`` over when it ends.
 
     Raises:
@@ -43,13 +47,13 @@ def open_source(
     if kind == "file" and not rest.startswith("//"):
         from mien_streamer.sources.paced import PacedSource
 
-        return PacedSource(_open_path(rest, fps, codecs), loop=loop)
+        return PacedSource(_open_path(rest, fps, codecs, planes), loop=loop)
     if "://" in spec:
-        return VideoSource(spec, codecs=codecs)
-    return _open_path(spec, fps, codecs)
+        return VideoSource(spec, codecs=codecs, planes=planes)
+    return _open_path(spec, fps, codecs, planes)
 
 
-def _open_path(text: str, fps: float | None, codecs: Codecs) -> Source:
+def _open_path(text: str, fps: float | None, codecs: Codecs, planes: frozenset[Matrix]) -> Source:
     path = Path(text).expanduser()
     if path.is_dir():
         rate = None if fps is None else Fraction(fps).limit_denominator(1001)
@@ -58,4 +62,4 @@ def _open_path(text: str, fps: float | None, codecs: Codecs) -> Source:
         raise MediaError(f"no such file or folder: {text}", "check the path")
     if path.suffix.lower() in IMAGE_SUFFIXES:
         return ImageSource(str(path), [path])
-    return VideoSource(str(path), codecs=codecs)
+    return VideoSource(str(path), codecs=codecs, planes=planes)

@@ -8,6 +8,7 @@ from fractions import Fraction
 from types import TracebackType
 from typing import Protocol, Self
 
+from mien.closing import Closing
 from mien.types import Frame
 
 NS_PER_S = 1_000_000_000
@@ -88,22 +89,8 @@ class Source(Protocol):
         """Close the source."""
 
 
-class ClosingSource:
+class ClosingSource(Closing):
     """``with`` support for sources."""
-
-    def close(self) -> None:
-        """Release what the source holds."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def ns_from_ticks(ticks: int, time_base: Fraction, origin_s: Fraction = Fraction(0)) -> int:

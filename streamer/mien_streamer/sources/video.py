@@ -15,8 +15,10 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from mien.errors import DeviceError, MediaError
-from mien.types import Frame
-from mien_streamer.colour import BgrConverter
+from mien.planes import Planes
+from mien.types import Frame, U8Array
+from mien.yuv import Matrix
+from mien_streamer.colour import BgrConverter, is_plain, kept_planes, matrix_of
 from mien_streamer.gpu_codecs import Codecs, decoding_refused, nvdec
 from mien_streamer.orientation import Orientation
 from mien_streamer.sources.source import (
@@ -95,6 +97,7 @@ class VideoSource(ClosingSource):
 
     Args:
         codecs: where the stream is decoded: ``auto`` takes the GPU where its decoder opens.
+        planes: of which matrices 4:2:0 planes are kept beside the pixels, for sinks that take them.
 
     Raises:
         MediaError: nothing here can be decoded.
@@ -107,8 +110,10 @@ class VideoSource(ClosingSource):
         *,
         clock_ns: Callable[[], int] = time.monotonic_ns,
         codecs: Codecs = "cpu",
+        planes: frozenset[Matrix] = frozenset(),
     ) -> None:
         self._where = where
+        self._planes = planes
         self._codecs = codecs
         self._clock_ns = clock_ns
         self._closing = False
@@ -245,14 +250,22 @@ class VideoSource(ClosingSource):
                 # No timestamp, or time runs backwards (a spliced stream): go on at the rate.
                 ticks = 0 if last is None else last + step
             last = ticks
+            bgr = self._orientation.apply(self._converter.convert(picture))
             yield Frame(
                 index=index,
-                bgr=self._orientation.apply(self._converter.convert(picture)),
+                bgr=bgr,
                 capture_ns=self._clock_ns(),
                 pts_ns=ns_from_ticks(ticks, info.time_base, info.origin_s),
+                decoded=self._kept(picture, bgr),
             )
             index += 1
         self._report(index, (last or 0) * info.time_base)
+
+    def _kept(self, picture: av.VideoFrame, bgr: U8Array) -> Planes | None:
+        if not self._planes or self._orientation != Orientation() or not is_plain(picture):
+            return None
+        matrix = matrix_of(picture)
+        return kept_planes(picture, bgr, matrix) if matrix in self._planes else None
 
     def _with_head(self) -> Iterator[av.VideoFrame]:
         head, self._head = self._head, None

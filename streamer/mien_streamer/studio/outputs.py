@@ -64,7 +64,9 @@ class FixedOutput:
             self.dropped += 1
             return
         pts_ns = max(frame.capture_ns - self._started_ns, 0)
-        self._frames.put_nowait(replace(frame, bgr=frame.bgr.copy(), pts_ns=pts_ns))
+        self._frames.put_nowait(
+            replace(frame, bgr=frame.bgr.copy(), pts_ns=pts_ns, decoded=None, planes=None)
+        )
 
     def close(self) -> None:
         """Finishes what was taken so far."""

@@ -13,6 +13,7 @@ from mien.errors import MienError, UsageError
 from mien.marking import draw_slate
 from mien.marking.metadata import Statement
 from mien.personas.persona import Persona
+from mien.planes import as_it_came
 from mien.types import Frame, U8Array
 from mien_streamer.loop import LiveStatus, OutcomeLike, run_live
 from mien_streamer.sinks.sink import ClosingSink
@@ -101,6 +102,21 @@ class Stage:
             self._wishes.persona = persona
             self._wishes.pass_through = False
         self._pipeline.set_persona(persona)
+
+    def renew(self, name: str) -> None:
+        """Takes a persona whose file has changed anew, if it is the one that is worn."""
+        with self._lock:
+            worn = self._wishes.persona
+            if self.set_bare is not None or worn is None or worn.name != name:
+                return
+            try:
+                persona = self.config.find(name)
+            except MienError as error:
+                logger.warning("%s stays as it was: %s", name, error.what)
+                return
+            self._wishes.persona = persona
+            if not self._wishes.pass_through:
+                self._pipeline.set_persona(persona)
 
     def set_likeness(self, value: float) -> None:
         """How much of the persona's shape is worn, 0..1."""
@@ -313,7 +329,7 @@ class Stage:
             self._wishes.stalled, self._wishes.problem = False, ""
         before = self._outlets.get("in")
         if before is not None:
-            before.write(frame)
+            before.write(as_it_came(frame))
         outcome = self._pipeline.process(frame)
         self.measures.add_outcome(outcome, str(getattr(outcome, "reason", "")))
         return outcome

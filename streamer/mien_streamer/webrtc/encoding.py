@@ -14,9 +14,10 @@ from av.video.frame import PictureType
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 from av.video.stream import VideoStream
 
-from mien.types import U8Array
-from mien.yuv import bgr_from_i420, i420_from_bgr
-from mien_streamer.colour import BgrConverter, planes_of
+from mien.planes import Planes, planes_for_sink
+from mien.types import Frame, U8Array
+from mien.yuv import Matrix, bgr_from_i420, i420_from_bgr
+from mien_streamer.colour import BgrConverter, kept_planes, picture_of_planes, planes_of
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +30,8 @@ CodecName = Literal["H264", "VP8"]
 CODECS: tuple[CodecName, ...] = ("H264", "VP8")
 """In order of preference: x264's ultrafast takes a third of the time of libvpx at 720p."""
 
+PLANES: Matrix = "bt601"
+"""4:2:0 planes that go out as they are: what browsers assume."""
 VIDEO_TIME_BASE = Fraction(1, 90_000)
 _LONG_GOP = 600
 """Key frames are sent when asked for; this many frames apart otherwise."""
@@ -73,12 +76,26 @@ def picture_from_bgr(frame_bgr: U8Array) -> av.VideoFrame:
     """An encoder picture: yuv420p, BT.601 (what browsers assume), limited range, even sides."""
     height, width = (side & ~1 for side in frame_bgr.shape[:2])
     picture = av.VideoFrame(width, height, "yuv420p")
-    i420_from_bgr(frame_bgr[:height, :width], planes_of(picture), "bt601")
+    i420_from_bgr(frame_bgr[:height, :width], planes_of(picture), PLANES)
+    _tag_bt601(picture)
+    return picture
+
+
+def picture_of_frame(frame: Frame) -> av.VideoFrame:
+    """The frame's own planes where they are BT.601, else its pixels, converted."""
+    planes = planes_for_sink(frame, PLANES)
+    if planes is None:
+        return picture_from_bgr(frame.bgr)
+    picture = picture_of_planes(planes)
+    _tag_bt601(picture)
+    return picture
+
+
+def _tag_bt601(picture: av.VideoFrame) -> None:
     picture.colorspace = int(Colorspace.SMPTE170M)
     picture.color_primaries = int(ColorPrimaries.SMPTE170M)
     picture.color_trc = int(ColorTrc.SMPTE170M)
     picture.color_range = int(ColorRange.MPEG)
-    return picture
 
 
 class WireConverter:
@@ -89,11 +106,27 @@ class WireConverter:
 
     def convert(self, picture: av.VideoFrame) -> U8Array:
         """(H, W, 3) uint8 BGR, a fresh array."""
-        untagged = picture.colorspace in (0, 2, 5, 6)
-        limited = picture.color_range in (0, int(ColorRange.MPEG))
-        if picture.format.name == "yuv420p" and untagged and limited:
+        if _is_as_browsers_send(picture):
             return bgr_from_i420(planes_of(picture), "bt601")
         return self._general.convert(picture)
+
+    def planes(self, picture: av.VideoFrame, bgr: U8Array) -> Planes | None:
+        """The picture's own planes for whoever watches, where they are as browsers send them.
+
+        Args:
+            picture: as decoded.
+            bgr: what :meth:`convert` made of it.
+        """
+        even = picture.width % 2 == 0 and picture.height % 2 == 0
+        if not even or not _is_as_browsers_send(picture):
+            return None
+        return kept_planes(picture, bgr, PLANES)
+
+
+def _is_as_browsers_send(picture: av.VideoFrame) -> bool:
+    untagged = picture.colorspace in (0, 2, 5, 6)
+    limited = picture.color_range in (0, int(ColorRange.MPEG))
+    return picture.format.name == "yuv420p" and untagged and limited
 
 
 class VideoEncoder:

@@ -51,6 +51,7 @@ class WebRtcSource(ClosingSource):
                 continue
             picture, arrived_ns = arrival
             bgr = converter.convert(picture)
+            planes = converter.planes(picture, bgr)
             if self._size is not None:
                 bgr = fit(bgr, self._size)
             yield Frame(
@@ -59,6 +60,7 @@ class WebRtcSource(ClosingSource):
                 bgr=bgr,
                 capture_ns=arrived_ns,
                 pts_ns=arrived_ns - start_ns,
+                decoded=planes,
             )
             taken += 1
 

@@ -16,7 +16,7 @@ from aiortc.mediastreams import MediaStreamError
 from mien.types import Frame
 from mien_streamer.mailbox import Mailbox
 from mien_streamer.run_stats import LatencyHistogram
-from mien_streamer.webrtc.encoding import CodecName, VideoEncoder, VideoPacket, picture_from_bgr
+from mien_streamer.webrtc.encoding import CodecName, VideoEncoder, VideoPacket, picture_of_frame
 
 logger = logging.getLogger(__name__)
 
@@ -263,6 +263,6 @@ class Outlet:
 
 
 def _picture(frame: Frame) -> av.VideoFrame:
-    picture = picture_from_bgr(frame.bgr)
+    picture = picture_of_frame(frame)
     picture.pts = round(frame.capture_ns / _NS_PER_TICK)
     return picture

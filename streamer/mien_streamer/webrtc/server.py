@@ -9,10 +9,11 @@ import threading
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 from aiohttp import web
 
+from mien.closing import Closing
 from mien.errors import DeviceError, UsageError
 from mien_streamer.webrtc.access import Access, is_loopback
 from mien_streamer.webrtc.inlet import Inlet
@@ -64,7 +65,7 @@ class ServerConfig:
 AddRoutes = Callable[[web.Application, "WebRtcServer"], None]
 
 
-class WebRtcServer:
+class WebRtcServer(Closing):
     """WHIP and WHEP, and whatever else is added, until :meth:`close`.
 
     Any thread may construct, use and close it. Construction returns when the server listens.
@@ -110,12 +111,6 @@ class WebRtcServer:
         except BaseException:
             self._stop_loop()
             raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
 
     @property
     def url(self) -> str:
