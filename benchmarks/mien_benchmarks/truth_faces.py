@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-
+from mien.closing import Closing
 from mien.perception import FaceTracker, estimate_pose
 from mien.perception.landmarks import FACE_BELIEF, Landmarker
 from mien.perception.roi import roi_from_landmarks
@@ -13,7 +12,7 @@ from mien.types import F32Array, FaceTrack, U8Array
 _ROUNDS = 2
 
 
-class FaceReader:
+class FaceReader(Closing):
     """Landmarks of each picture for itself, so that nothing is smoothed away.
 
     All pictures of a frame are looked at in the region of the performer's face. Belongs to
@@ -26,17 +25,6 @@ class FaceReader:
     def __init__(self, threads: int = 1) -> None:
         self.finder = FaceTracker()
         self._landmarker = Landmarker(threads)
-
-    def __enter__(self) -> FaceReader:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def read(self, picture: U8Array, near: F32Array | None) -> FaceTrack | None:
         """The face near the given landmarks, or the largest of the picture without any.

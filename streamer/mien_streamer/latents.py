@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import cv2
 import numpy as np
 
+from mien.closing import Closing
 from mien.errors import MediaError, PersonaError, PhotoError
 from mien.perception import SAME_PERSON, FaceDescriptor, FaceTracker
 from mien.personas.create import Choice, choose_face
@@ -48,7 +47,7 @@ class Found:
     portraits: int
 
 
-class LatentMaker:
+class LatentMaker(Closing):
     """The networks and the stages that find faces, for as long as latents are made.
 
     Raises:
@@ -61,17 +60,6 @@ class LatentMaker:
         self._networks = LiveNetworks(self._live)
         self._finder = FaceTracker()
         self._describer = FaceDescriptor()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Closes networks and stages."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from types import TracebackType
 
+from mien.closing import Closing
 from mien.errors import OutputError
 
 _NAME = "lock"
 
 
-class RunLock:
+class RunLock(Closing):
     """Held by whoever trains in a folder; the system lets go when the process ends.
 
     Args:
@@ -37,17 +37,6 @@ class RunLock:
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
-
-    def __enter__(self) -> RunLock:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 if sys.platform == "win32":

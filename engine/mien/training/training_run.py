@@ -15,11 +15,12 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
 
+from mien.closing import Closing
 from mien.errors import InputError, MediaError, OutputError
 from mien.training.run_lock import RunLock
 from mien.training.run_recipe import RunRecipe
@@ -31,7 +32,7 @@ _FORMAT = 1
 _FIRST_COLUMNS = ("step", "samples", "seconds", "loss", "learning_rate")
 
 
-class TrainingRun(ABC):
+class TrainingRun(Closing, ABC):
     """One run: data in, a folder of checkpoints, curves and grids out.
 
     Belongs to one thread; the first of its processes has the folder to itself until it is
@@ -129,14 +130,14 @@ class TrainingRun(ABC):
             self.network.parameters(), lr=self._recipe.learning_rate, betas=(0.9, 0.99)
         )
 
-    def after_step(self) -> None:  # noqa: B027  (most runs have no more to do)
+    def after_step(self) -> None:
         """What else learns in a step, once the network's weights moved; nothing here."""
 
     def further_state(self) -> dict[str, Any]:
         """What a checkpoint must hold beside network, averages and optimiser."""
         return {}
 
-    def restore_further(self, state: dict[str, Any]) -> None:  # noqa: B027  (nor kept more)
+    def restore_further(self, state: dict[str, Any]) -> None:
         """Goes on from what :meth:`further_state` gave."""
 
     def told(self, scores: Mapping[str, float]) -> str:
@@ -147,12 +148,6 @@ class TrainingRun(ABC):
         """Lets others train in the folder."""
         if self._lock is not None:
             self._lock.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
 
     def train(
         self, until: int | None = None, should_stop: Callable[[], bool] = lambda: False

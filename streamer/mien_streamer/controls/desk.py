@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from types import TracebackType
-from typing import Self
 
+from mien.closing import Closing
 from mien.shows import ShowPlayer
 from mien.shows.follow import FollowedClock
 
 
-class Desk:
+class Desk(Closing):
     """OSC and MIDI, in and out, and sound in, for one player. The thread that opens it closes it.
 
     Args:
@@ -75,14 +74,3 @@ class Desk:
     def close(self) -> None:
         """Let go of every port."""
         self._open.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
