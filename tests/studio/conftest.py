@@ -32,6 +32,7 @@ from mien_streamer.webrtc.ends import WebRtcSource
 from mien_streamer.webrtc.inlet import Inlet
 from mien_streamer.webrtc.server import ServerConfig
 from mien_streamer.webrtc.tuning import untune
+from tests.studio import finders
 
 
 class PaintingPipeline:
@@ -119,7 +120,8 @@ def open_studio(tmp_path: Path) -> Iterator[Open]:
             )
 
         config = ServerConfig(port=0, **server)
-        studio = Studio(config, PaintingPipeline(), Gallery(library, made_up), set_up)
+        gallery = Gallery(library, made_up, finders.quick)
+        studio = Studio(config, PaintingPipeline(), gallery, set_up)
         thread = threading.Thread(target=studio.run, args=(stop,))
         thread.start()
         running.append((studio, thread))

@@ -241,6 +241,30 @@ def test_a_dropped_photo_becomes_a_persona_with_its_consent(studio: Studio, tmp_
     assert [path.name for path in (tmp_path / "library").iterdir()] == ["kim.persona"]
 
 
+def test_a_latent_is_looked_for_if_wished_and_the_one_who_wears_it_gets_it(
+    studio: Studio,
+) -> None:
+    async def run() -> None:
+        async with (
+            aiohttp.ClientSession(studio.server.url) as http,
+            http.ws_connect("/ws") as socket,
+        ):
+            desk = Desk(socket)
+            answer = await http.post("/personas", data=form("kim", jpeg(), latent="1"))
+            assert answer.status == 201
+            assert (await desk.order("persona", name="kim"))["ok"]
+            # A process is begun for it, which takes its time on a busy machine.
+            await desk.until(
+                lambda: not (desk.state.get("fitting") or {}).get("running", True), seconds=300.0
+            )
+            assert desk.state["fitting"]["problem"] == ""
+            while "live-test" not in studio.stage._pipeline.persona.latents:  # type: ignore[union-attr]
+                await asyncio.sleep(0.01)
+            assert (await desk.order("stop_fitting"))["ok"]
+
+    asyncio.run(run())
+
+
 def test_bad_uploads_are_refused_in_words(studio: Studio, tmp_path: Path) -> None:
     async def run() -> None:
         async with aiohttp.ClientSession(studio.server.url) as http:

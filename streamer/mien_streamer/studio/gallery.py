@@ -11,6 +11,7 @@ from typing import Any
 
 from mien.errors import MienError, PersonaError, PhotoError
 from mien.personas import Consent, Library, Persona, check_consent, check_name
+from mien_streamer.studio.fitting import Find, Fitting, find_latent
 
 logger = logging.getLogger(__name__)
 
@@ -38,10 +39,22 @@ class Gallery:
 
     Nothing that comes from outside becomes a path: names are looked up, photos are stored
     under names of our own in a folder that is gone afterwards.
+
+    Attributes:
+        library: where the personas are kept.
+        fitting: finds latents for new ones, beside.
+        version: changes when the list does.
     """
 
-    def __init__(self, library: Library, create: Create = create_from_photos) -> None:
+    def __init__(
+        self,
+        library: Library,
+        create: Create = create_from_photos,
+        find_latent: Find = find_latent,
+    ) -> None:
         self.library = library
+        self.fitting = Fitting(library, find_latent)
+        self.version = 0
         self._create = create
         self._lock = threading.Lock()
         self._creating = threading.Lock()
@@ -82,8 +95,17 @@ class Gallery:
         statement: str,
         given_by: str,
         until: str | None,
+        latent: bool = False,
     ) -> Persona:
         """Makes a persona of photos and keeps it in the library.
+
+        Args:
+            name: its name.
+            photos: files with pictures of one person.
+            statement: what this person agreed to.
+            given_by: who agreed.
+            until: ISO date to which it holds, or None.
+            latent: begin to look for the latent that the StyleGAN3 swapper draws it by.
 
         Raises:
             MienError: what was given cannot become one; the message is meant for people.
@@ -103,6 +125,8 @@ class Gallery:
         if not self._creating.acquire(blocking=False):
             raise MienError("another persona is being made", "wait until it is done")
         try:
+            if latent:
+                self.fitting.check_free()
             with tempfile.TemporaryDirectory(prefix="mien-") as folder:
                 paths = []
                 for number, photo in enumerate(photos, start=1):
@@ -111,8 +135,15 @@ class Gallery:
                     paths.append(path)
                 persona = self._create(name, paths, consent)
             self.library.add(persona)
+            self.refresh()
+            if latent:
+                self.fitting.start(persona, photos)
         finally:
             self._creating.release()
+        return persona
+
+    def refresh(self) -> None:
+        """The library has changed: its list is read again when it is asked for."""
         with self._lock:
             self._listed = None
-        return persona
+            self.version += 1

@@ -49,7 +49,6 @@ class StudioPages:
         self._stage, self._commands, self._gallery = stage, commands, gallery
         self._access, self._peers = access, peers
         self._sockets: set[web.WebSocketResponse] = set()
-        self._personas_version = 0
         self._bucket = Access(posts_per_s=_COMMANDS_PER_S, burst=_COMMANDS_PER_S)
 
     def add_to(self, application: web.Application) -> None:
@@ -143,11 +142,15 @@ class StudioPages:
         gallery = -1
         next_stats_s = 0.0
         while not socket.closed:
-            if gallery != self._personas_version:
-                gallery = self._personas_version
+            if gallery != self._gallery.version:
+                gallery = self._gallery.version
                 listed = await loop.run_in_executor(None, self._gallery.list)
                 await _send(socket, {"type": "personas", "personas": listed})
-            state = {**self._stage.state(), "peers": await self._peers.facts()}
+            state = {
+                **self._stage.state(),
+                "peers": await self._peers.facts(),
+                "fitting": self._gallery.fitting.facts(),
+            }
             if state != said:
                 said = state
                 await _send(socket, {"type": "state", "version": SCHEMA, **state})
@@ -200,7 +203,6 @@ class StudioPages:
             persona = await loop.run_in_executor(None, lambda: self._made(fields, photos))
         except MienError as error:
             return _problem(422, error.what, error.hint)
-        self._personas_version += 1
         return web.json_response({"name": persona}, status=201)
 
     def _made(self, fields: dict[str, str], photos: list[bytes]) -> str:
@@ -210,6 +212,7 @@ class StudioPages:
             statement=fields.get("consent", ""),
             given_by=fields.get("given_by", ""),
             until=fields.get("until") or None,
+            latent=_SWITCH.get(fields.get("latent", "0").lower(), False),
         ).name
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from aiohttp import web
 
+from mien.closing import Closing
 from mien_streamer.studio.commands import Commands
 from mien_streamer.studio.gallery import Gallery
 from mien_streamer.studio.http import StudioPages
@@ -20,7 +20,7 @@ from mien_streamer.webrtc.server import ServerConfig, WebRtcServer
 MakeConfig = Callable[[Inlet], StageConfig]
 
 
-class Studio:
+class Studio(Closing):
     """A running studio. The caller keeps the pipeline and closes it afterwards.
 
     Args:
@@ -46,6 +46,8 @@ class Studio:
         self.server = WebRtcServer(server, outlets=("out", "in"), add_routes=self._build)
         self.stage: Stage = self._made["stage"]
         self.commands: Commands = self._made["commands"]
+        self.commands.add("stop_fitting", lambda values: gallery.fitting.stop())
+        gallery.fitting.on_done = self._has_latent
 
     def _build(self, application: web.Application, server: WebRtcServer) -> None:
         stage = Stage(self._set_up(server.inlet), self._pipeline, server.inlet, server.outlets)
@@ -63,17 +65,11 @@ class Studio:
         """Runs the stage until ``stop`` is set."""
         self.stage.run(stop)
 
+    def _has_latent(self, name: str) -> None:
+        self._gallery.refresh()
+        self.stage.renew(name)
+
     def close(self) -> None:
-        """Hangs up and stops listening."""
+        """Hangs up and stops listening; a latent that is being looked for is given up."""
+        self._gallery.fitting.stop()
         self.server.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
