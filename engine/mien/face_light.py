@@ -54,9 +54,13 @@ def vertex_colours(image_bgr: U8Array, landmarks: F32Array, scale: float) -> F32
     """
     colours = np.empty((VERTEX_COUNT, 3), dtype=np.float32)
     points = np.ascontiguousarray(landmarks[:VERTEX_COUNT, :2])
-    radius = int(min(max(round(_PATCH_CM * scale / 2.0), 0), _LARGEST_RADIUS_PX))
-    _kernels.sample_points(image_bgr, points, colours, radius)
+    _kernels.sample_points(image_bgr, points, colours, colour_reach(scale))
     return colours
+
+
+def colour_reach(scale: float) -> int:
+    """How many pixels around a vertex :func:`vertex_colours` averages over, on each side."""
+    return int(min(max(round(_PATCH_CM * scale / 2.0), 0), _LARGEST_RADIUS_PX))
 
 
 class LightFit:
@@ -99,5 +103,11 @@ class LightFit:
 
 def mean_skin(colours: F32Array, normals: F32Array) -> F32Array:
     """(3,) float32 BGR: mean colour of the skin that faces the viewer."""
-    weights = face_regions().light_weights * facing_weights(normals) + 1e-6
+    weights = skin_weights(normals)
     return np.asarray((weights @ colours) / np.float32(weights.sum()), dtype=np.float32)
+
+
+def skin_weights(normals: F32Array) -> F32Array:
+    """(N,) float32: how much each vertex counts in :func:`mean_skin`."""
+    weights: F32Array = face_regions().light_weights * facing_weights(normals) + 1e-6
+    return weights

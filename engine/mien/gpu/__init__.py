@@ -5,10 +5,12 @@ Importing this package imports neither PyCUDA nor the driver; opening a :class:`
 
 from mien.gpu.choice import Placement, parse_device, parse_devices, place
 from mien.gpu.drawn_face import DrawnFace
+from mien.gpu.drawn_head import Head, Tone
 from mien.gpu.driver import Gpu, require_pycuda
 from mien.gpu.fleet import Berth, Fleet, StreamPlace, process_fleet
 from mien.gpu.frame_path import MOST_RADIUS, FramePath
 from mien.gpu.graph import FrameGraph
+from mien.gpu.head_path import HeadPath
 from mien.gpu.images import SOURCES, KernelLibrary, Places, compiled_sources, usual_places
 from mien.gpu.kernels import GpuKernels
 from mien.gpu.memory import DeviceArray, DevicePool, PinnedRing, device_array
@@ -29,6 +31,8 @@ __all__ = [
     "FramePath",
     "Gpu",
     "GpuKernels",
+    "Head",
+    "HeadPath",
     "KernelLibrary",
     "Painter",
     "PinnedRing",
@@ -36,6 +40,7 @@ __all__ = [
     "Places",
     "Rasteriser",
     "StreamPlace",
+    "Tone",
     "Transfers",
     "compiled_sources",
     "device_array",

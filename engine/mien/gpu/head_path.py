@@ -17,6 +17,7 @@ import numpy as np
 
 from mien.errors import ModelError
 from mien.gpu.arguments import check_inside, check_range
+from mien.gpu.drawn_head import MOST_SOURCES, Head, scaled_from_patch
 from mien.gpu.driver import Gpu
 from mien.gpu.frame_path import MOST_RADIUS
 from mien.gpu.kernels import GpuKernels, launch
@@ -25,9 +26,6 @@ from mien.gpu.memory import DeviceArray, device_array
 from mien.gpu.packing import HeadPart, HeadTone, pack, view
 from mien.gpu.queueing import FrameWork, Mark, Step
 from mien.types import F32Array, U8Array
-
-MOST_SOURCES = 8
-"""Passes of the encoder that a head may be mixed from."""
 
 _BLOCK = (32, 8, 1)
 _BLOCKS_A_PROCESSOR = 4
@@ -45,58 +43,6 @@ class Stage(Protocol):
     @property
     def arrays(self) -> Mapping[str, Any]: ...
     def queue(self, stream: Any) -> None: ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tone:
-    """How the drawn skin's colour is drawn towards the performer's.
-
-    Attributes:
-        points: (N, 2) float32, crop pixels at which the drawn skin is looked at.
-        weights: (N,) float32, how much each counts; they add up to 1.
-        reach: of the square round each point that is averaged.
-        own: (3,) float32 BGR, the performer's tone, 0..255.
-        ratio: (3,) float32, what the frame before left; None where there was none.
-        newest: 0..1, share of this frame's own ratio.
-        most: the ratio's bound, and its inverse the other.
-        share: 0..1, exponent of the ratio; 0 leaves colours as they are.
-    """
-
-    points: F32Array
-    weights: F32Array
-    reach: int
-    own: F32Array
-    ratio: F32Array | None
-    newest: float
-    most: float
-    share: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Head:
-    """What is drawn of one head in one frame.
-
-    Attributes:
-        condition: what the encoder is told of the performer, float32.
-        latents: (K, W) float32, K of 1..8.
-        shares: (L, K) float32, of each latent in each of the generator's layers.
-        place: what the generator is told of where the head lies: its input beside ``ws``.
-        frame_from_crop: (2, 3) float32, a rotation and a scale.
-        side: of the picture in frame pixels, once scaled.
-        opacity: 0..1.
-        tone: of its colours.
-        generator: name of one that was added; the first without.
-    """
-
-    condition: F32Array
-    latents: F32Array
-    shares: F32Array
-    place: F32Array
-    frame_from_crop: F32Array
-    side: int
-    opacity: float
-    tone: Tone
-    generator: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,29 +315,6 @@ class HeadPath:
         self._up.close()
         self._down.close()
         self._kernels.close()
-
-
-def scaled_from_patch(
-    frame_from_crop: F32Array, size: int, side: int, at: tuple[int, int]
-) -> list[float]:
-    """The six numbers that take a pixel of the patch to one of the picture, ``side`` pixels wide.
-
-    Args:
-        frame_from_crop: (2, 3), a rotation and a scale.
-        size: side of the picture as it was drawn.
-        side: and as it is scaled.
-        at: (left, top) of the patch.
-    """
-    # Pixel centre i of the scaled picture lies at (i + 0.5) * step - 0.5 of the crop.
-    step = size / side
-    linear = frame_from_crop[:, :2].astype(np.float64)
-    shift = frame_from_crop[:, 2] + linear @ np.full(2, 0.5 * step - 0.5) - at
-    (a, b), (c, d) = (linear * step).tolist()
-    x, y = (float(one) for one in shift)
-    scale = a * d - b * c
-    scale = 1.0 / scale if scale else 0.0
-    a, b, c, d = d * scale, -b * scale, -c * scale, a * scale
-    return [a, b, -a * x - b * y, c, d, -c * x - d * y]
 
 
 def _input_beside_ws(encoder: Stage, generator: Stage) -> str:

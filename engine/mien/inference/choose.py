@@ -33,6 +33,9 @@ class RunnerOptions:
         build: let TensorRT build an engine that is not cached; takes minutes.
         progress: told about the steps of a build.
         folder: where exports and engines are kept; the user's cache by default.
+        device_index: which CUDA device, for TensorRT.
+        graph: TensorRT records the pass as a CUDA graph of its own at once; False leaves that
+            to whoever records more than the network.
     """
 
     precision: Precision | None = None
@@ -43,6 +46,8 @@ class RunnerOptions:
     build: bool = True
     progress: Progress | None = None
     folder: Path | None = None
+    device_index: int = 0
+    graph: bool = True
 
     def __post_init__(self) -> None:
         if self.precision is not None and self.precision not in PRECISIONS:
@@ -165,6 +170,8 @@ def _make_tensorrt(model: Model, device: Device, options: RunnerOptions, folder:
         level=options.level,
         progress=options.progress,
         build=options.build,
+        graph=options.graph,
+        device_index=options.device_index,
     )
 
 

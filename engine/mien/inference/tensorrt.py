@@ -326,7 +326,7 @@ class TensorRTRunner(RunnerBase):
             Whether that went well; :attr:`graph_refused` says why not.
         """
         with self._current():
-            if self._executable is None:
+            if self._executable is None and not self.graph_refused:
                 self._capture(load_driver(), self._stream.handle)
         return self.uses_graph
 

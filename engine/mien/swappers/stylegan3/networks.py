@@ -126,7 +126,8 @@ def _read_latents(path: Path) -> Mapping[str, F32Array]:
 class LiveNetworks:
     """Both networks on one device; what they return is good until the next call.
 
-    One thread at a time may use it.
+    One thread at a time may use it. A generator that fails on a GPU costs that picture; from
+    then on the CPU draws, whose own generator has been ready all the time.
 
     Args:
         live: the files.
@@ -136,25 +137,33 @@ class LiveNetworks:
     Raises:
         ModelError: a file is missing, damaged, or has other inputs than it should.
         MissingError: nothing here can run them on the device.
+
+    Attributes:
+        options: of the generators' runners.
+        lost: why the GPU is no longer used; empty while it is.
     """
 
     def __init__(self, live: LiveFiles, *, device: str = "cpu", threads: int = 1) -> None:
         wanted = _device(device)
+        index = device.partition(":")[2]
         # Nobody waits minutes for an engine that was not asked for.
-        self._options = RunnerOptions(threads=_threads(threads), build=wanted == "cuda")
+        self.options = RunnerOptions(
+            threads=_threads(threads),
+            build=wanted == "cuda",
+            device_index=int(index) if index.isdecimal() else 0,
+            graph=False,
+        )
+        self.lost = ""
         self._device = wanted
-        self._tuned: dict[str, Runner] = {}
+        self._generators: dict[str, Runner] = {}
+        self._spare: dict[str, Runner] = {}
         self._encoder = make_runner(
             OnnxModel(live.encoder), "onnxruntime", device="cpu", options=RunnerOptions(threads=1)
         )
         try:
-            self._generator = self._runner(live.generator)
+            self._open("", live.generator)
+            self.layers, self.size = _checked(self._encoder, self._generators[""])
         except BaseException:
-            self._encoder.close()
-            raise
-        try:
-            self.layers, self.size = _checked(self._encoder, self._generator)
-        except ModelError:
             self.close()
             raise
         self._condition = np.zeros((1, CONDITION_SIZE), np.float32)
@@ -164,12 +173,30 @@ class LiveNetworks:
     @property
     def where(self) -> str:
         """What the generator runs on; why stands in the log, and in ``mien doctor``."""
-        return f"stylegan3: {self._generator.name} on {self._generator.device}"
+        runner = self.runner("")
+        return f"stylegan3: {runner.name} on {runner.device}"
+
+    def runner(self, name: str) -> Runner:
+        """What draws now: the generator of that name, or the one that ships without."""
+        return self._spare[name] if self.lost else self._generators[name]
 
     def warm_up(self) -> None:
         """Has done now what is done once."""
         self._encoder.warm_up(1)
-        self._generator.warm_up(1)
+        for runner in (*self._generators.values(), *self._spare.values()):
+            runner.warm_up(1)
+
+    def settle(self) -> None:
+        """Records graphs of networks that nobody has recorded as a part of more."""
+        for runner in list(self._generators.values()):
+            record = getattr(runner, "record", None)
+            if record is not None and not self.lost:
+                record()
+
+    def lose(self, reason: str) -> None:
+        """The GPU is no longer used, nor asked again."""
+        if self._spare and not self.lost:
+            self.lost = reason
 
     def add(self, name: str, generator: Path) -> None:
         """Makes one more generator ready, under a name for :meth:`draw`; any thread may.
@@ -177,17 +204,18 @@ class LiveNetworks:
         Raises:
             ModelError: it is damaged or of another shape than the one that ships.
         """
-        if name in self._tuned:
+        if name in self._generators:
             return
-        runner = self._runner(generator)
         try:
-            if _checked(self._encoder, runner) != (self.layers, self.size):
+            self._open(name, generator)
+            runners = [all_[name] for all_ in (self._generators, self._spare) if name in all_]
+            if _checked(self._encoder, runners[0]) != (self.layers, self.size):
                 raise ModelError(f"{generator.name} is of another shape", "tune the persona again")
-            runner.warm_up(1)
+            for runner in runners:
+                runner.warm_up(1)
         except BaseException:
-            runner.close()
+            self._forget(name)
             raise
-        self._tuned[name] = runner
 
     def encode(self, condition: F32Array, latent: F32Array) -> F32Array:
         """(256,) float32: what to draw, of one persona under one condition."""
@@ -206,32 +234,53 @@ class LiveNetworks:
 
         Raises:
             FloatingPointError: a value is not finite.
+            Exception: the GPU failed; the next picture is drawn on the CPU.
         """
         self._grid[0] = grid
-        runner = self._tuned[generator] if generator else self._generator
-        done = runner.run({"ws": ws, "grid": self._grid})
+        try:
+            done = self.runner(generator).run({"ws": ws, "grid": self._grid})
+        except Exception as error:  # PyCUDA's own have no base class that can be named here
+            if self._spare and not self.lost:
+                self.lose(str(getattr(error, "what", error)) or type(error).__name__)
+                logger.warning("%s; the generator runs on the CPU from now on", self.lost)
+            raise
         image: F32Array = done["image"][0]
         if not np.isfinite(image).all():
             raise FloatingPointError("the generator drew values that are not finite")
         return image
 
     def close(self) -> None:
-        """Gives both back."""
+        """Gives all back."""
         self._encoder.close()
-        self._generator.close()
-        for runner in self._tuned.values():
-            runner.close()
+        for name in list(self._generators):
+            self._forget(name)
 
-    def _runner(self, generator: Path) -> Runner:
+    def _open(self, name: str, generator: Path) -> None:
         # On a CPU there is one runner of ONNX files, and its own words are the clearest.
-        name: RunnerName = "onnxruntime" if self._device == "cpu" else "auto"
-        return make_runner(OnnxModel(generator), name, device=self._device, options=self._options)
+        kind: RunnerName = "onnxruntime" if self._device == "cpu" else "auto"
+        model = OnnxModel(generator)
+        self._generators[name] = made = make_runner(
+            model, kind, device=self._device, options=self.options
+        )
+        if not made.device.startswith("cpu"):
+            self._spare[name] = make_runner(
+                model, "onnxruntime", device="cpu", options=self.options
+            )
+
+    def _forget(self, name: str) -> None:
+        for runners in (self._generators, self._spare):
+            runner = runners.pop(name, None)
+            try:
+                if runner is not None:
+                    runner.close()
+            except Exception as error:
+                logger.debug("leaving a GPU that failed: %s", error)
 
 
 def _device(name: str) -> Literal["cpu", "cuda", "auto"]:
     if name == "cpu":
         return "cpu"
-    return "auto" if name == "auto" else "cuda"
+    return "auto" if name.startswith("auto") else "cuda"
 
 
 def _threads(asked: int) -> int:

@@ -78,8 +78,7 @@ class Placer:
         if rows <= 0 or columns <= 0:
             nothing = np.zeros((0, 0, 3), np.uint8)
             return Patch(left=0, top=0, bgr=nothing, matte=np.zeros((0, 0), np.uint8))
-        scale = float(np.hypot(*frame_from_crop[:, 0]))
-        side = min(max(round(self._size * scale), 2), _LARGEST_SIDE)
+        side = scaled_side(self._size, frame_from_crop)
         how = cv2.INTER_AREA if side < self._size else cv2.INTER_CUBIC
         scaled = self._room("_scaled", (side, side, 4))
         cv2.resize(picture, (side, side), dst=scaled, interpolation=how)
@@ -111,6 +110,12 @@ class Placer:
         return buffer[:wanted].reshape(shape)
 
 
+def scaled_side(size: int, frame_from_crop: F32Array) -> int:
+    """Side in pixels of a picture that is made as large as it is in the frame, then turned."""
+    scale = float(np.hypot(*frame_from_crop[:, 0]))
+    return min(max(round(size * scale), 2), _LARGEST_SIDE)
+
+
 def _shown(
     picture: U8Array, frame_from_crop: F32Array, size: tuple[int, int]
 ) -> tuple[int, int, int, int]:
@@ -118,6 +123,20 @@ def _shown(
     x, y, width, height = cv2.boundingRect(picture[..., 3])
     if width == 0:
         return 0, 0, 0, 0
+    return part_in_frame((x, y, width, height), frame_from_crop, size)
+
+
+def part_in_frame(
+    part: tuple[int, int, int, int], frame_from_crop: F32Array, size: tuple[int, int]
+) -> tuple[int, int, int, int]:
+    """Left, top, right, bottom in the frame of a part of the picture.
+
+    Args:
+        part: left, top, width and height in pixels of the picture.
+        frame_from_crop: (2, 3).
+        size: (height, width) of the frame.
+    """
+    x, y, width, height = part
     # One pixel more on each side: the slope between a shown pixel and its neighbour.
     corners = np.array(
         [(x + across, y + down) for across in (-1, width) for down in (-1, height)],

@@ -8,14 +8,16 @@ a head and its matte, which goes back to where the crop was.
 
 from __future__ import annotations
 
+import logging
 import threading
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mien.config import PipelineConfig
-from mien.errors import PersonaError
-from mien.face_light import mean_skin, vertex_colours
+from mien.errors import DeviceError, MienError, PersonaError
+from mien.face_light import colour_reach, mean_skin, skin_weights, vertex_colours
 from mien.live_view import LATENT_SIZE, input_transform, observe_driver
 from mien.live_warp import input_grid
 from mien.look import Blend
@@ -23,7 +25,8 @@ from mien.personas.persona import Persona
 from mien.refiner_view import crop_from_frame, frame_from_crop
 from mien.swappers.mesh.performer import PerformerModel
 from mien.swappers.stylegan3.networks import LiveFiles, LiveNetworks, shipped_folder
-from mien.swappers.stylegan3.placing import Placer
+from mien.swappers.stylegan3.on_gpu import difference, laid, open_heads, probe
+from mien.swappers.stylegan3.placing import Placer, scaled_side
 from mien.swappers.stylegan3.tuned import tuned_generator
 from mien.swappers.stylegan3.wearing import (
     Wearing,
@@ -36,6 +39,11 @@ from mien.swappers.stylegan3.wearing import (
 )
 from mien.swappers.stylegan3.window import Window
 from mien.types import F32Array, FaceTrack, Frame, Patch
+
+if TYPE_CHECKING:
+    from mien.gpu import Tone
+
+logger = logging.getLogger(__name__)
 
 _MOST_PERFORMERS = 16
 
@@ -90,11 +98,22 @@ class StyleGAN3Swapper:
         self._seats: dict[int, _Seat] = {}
         self._likeness = self._config.likeness
         self._lock = threading.Lock()
+        self._heads, self._apart_because = open_heads(self._live, self._networks)
+        self._check_heads()
+        self._networks.settle()
 
     @property
     def where(self) -> list[str]:
         """What runs where, and why, in lines for people."""
-        return [self._networks.where]
+        if self._heads is not None and not self._networks.lost:
+            return [self._heads.line]
+        apart = f"; placing and blending on the CPU: {self._apart_because}"
+        return [self._networks.where + (apart if self._apart_because else "")]
+
+    @property
+    def gpu_ms(self) -> float:
+        """What the GPU has worked on heads so far, by its own clock; 0 where it does not."""
+        return self._heads.gpu_ms if self._heads is not None else 0.0
 
     def prepare(self, persona: Persona) -> Wearing:
         """The persona, ready to be drawn.
@@ -111,6 +130,9 @@ class StyleGAN3Swapper:
             path = tuned_generator(self._live, persona, tuning)
             name = path.stem
             self._networks.add(name, path)
+            if self._heads is not None and not self._networks.lost:
+                self._add_to_heads(name)
+            self._networks.settle()
         try:
             return wear(rows, self._networks.layers, name)
         except ValueError as error:
@@ -155,16 +177,16 @@ class StyleGAN3Swapper:
         Raises:
             TypeError: ``state`` was prepared by another swapper.
             FloatingPointError: the generator failed.
+            DeviceError: the GPU failed; the next face is drawn on the CPU.
         """
         wearing = _wearing(state)
         if wearing is None:
             raise TypeError("the performer's own face is not drawn")
         seat = self._seat(frame, track)
         wearing = toward(wearing, self._mean, self._likeness)
-        image = self._draw(seat, track, wearing)
-        gain = self._gain(frame, track, seat, wearing, image)
-        picture = self._placer.picture(image, gain, wearing.opacity)
-        return self._placer.place(picture, frame_from_crop(seat.crop), frame)
+        if self._goes_at_once(wearing, track):
+            return self._drawn_at_once(frame, track, seat, wearing)
+        return self._drawn_apart(frame, track, seat, wearing)
 
     def mix(
         self, base: object, top: object, blend: Blend, track: FaceTrack, *, keep: bool = False
@@ -196,6 +218,8 @@ class StyleGAN3Swapper:
     def close(self) -> None:
         """Forgets all performers and closes the networks."""
         self._seats.clear()
+        if self._heads is not None:
+            self._heads.close()
         self._networks.close()
 
     def _seat(self, frame: Frame, track: FaceTrack) -> _Seat:
@@ -212,15 +236,87 @@ class StyleGAN3Swapper:
             seat.window.forget()
             seat.performer.forget_light()
         seat.frame = now
+        self._observe(frame, track, seat)
+        return seat
+
+    def _observe(self, frame: Frame, track: FaceTrack, seat: _Seat) -> None:
         seat.condition = observe_driver(frame.bgr, track, seat.performer)
         seat.crop = seat.window.follow(crop_from_frame(track.landmarks, self._networks.size))
-        return seat
+
+    def _drawn_apart(self, frame: Frame, track: FaceTrack, seat: _Seat, wearing: Wearing) -> Patch:
+        """A patch that is yet to be blended: networks first, then everything else on the CPU."""
+        image = self._draw(seat, track, wearing)
+        gain = self._gain(frame, track, seat, wearing, image)
+        picture = self._placer.picture(image, gain, wearing.opacity)
+        return self._placer.place(picture, frame_from_crop(seat.crop), frame)
+
+    def _goes_at_once(self, wearing: Wearing, track: FaceTrack) -> bool:
+        """Whether networks, placing and blending are one piece of work on a GPU."""
+        heads = self._heads
+        if heads is None or self._networks.lost:
+            return False
+        (name, _), *others = wearing.generators
+        return not others and heads.can(name, len(wearing.latents), track.softening_px)
+
+    def _drawn_at_once(
+        self, frame: Frame, track: FaceTrack, seat: _Seat, wearing: Wearing
+    ) -> Patch:
+        """A patch that a GPU has blended already."""
+        from mien.gpu import Head
+
+        assert self._heads is not None
+        way = frame_from_crop(seat.crop)
+        head = Head(
+            condition=seat.condition,
+            latents=wearing.latents,
+            shares=wearing.shares,
+            place=self._grid(seat, track),
+            frame_from_crop=way,
+            side=scaled_side(self._networks.size, way),
+            opacity=wearing.opacity,
+            tone=self._tone(frame, track, seat, wearing),
+            generator=wearing.generators[0][0],
+        )
+        try:
+            patch, ratio = self._heads.draw(head, frame, track.softening_px)
+        except DeviceError as error:
+            self._networks.lose(error.what)
+            raise
+        if self._config.tone < 1.0:
+            seat.ratio, seat.drawn = ratio, wearing.latents
+        return patch
+
+    def _check_heads(self) -> None:
+        """Draws one head both ways; a GPU whose picture is another is not taken."""
+        if self._heads is None:
+            return
+        frame, track = probe()
+        wearing = wear(next(iter(self._cast.values()))[None], self._networks.layers)
+        pictures = []
+        try:
+            for draw in (self._drawn_apart, self._drawn_at_once):
+                seat = _Seat(Window(self._networks.size))
+                self._observe(frame, track, seat)
+                pictures.append(laid(frame, draw(frame, track, seat, wearing), track))
+            self._apart_because = difference(*pictures)
+        except (MienError, FloatingPointError) as error:
+            self._apart_because = str(getattr(error, "what", error))
+        if self._apart_because:
+            self._heads.close()
+            self._heads = None
+
+    def _add_to_heads(self, name: str) -> None:
+        """Has a persona's own generator draw at once too, if it can."""
+        assert self._heads is not None
+        try:
+            self._heads.add(name, self._networks.runner(name))
+        except MienError as error:
+            logger.warning("%s; this persona is placed on the CPU", error.what)
 
     def _draw(self, seat: _Seat, track: FaceTrack, wearing: Wearing) -> F32Array:
         """(4, S, S) float32, by every generator that has a share in it."""
         rows = self._rows(seat.condition, wearing)
-        transform = input_transform(seat.crop, track.pose, self._networks.size)
-        grid = input_grid(seat.condition, transform)
+        grid = self._grid(seat, track)
         (name, share), *others = wearing.generators
         image = self._networks.draw(rows, grid, name)
         if not others:
@@ -229,6 +325,11 @@ class StyleGAN3Swapper:
         for name, share in others:
             mixed += self._networks.draw(rows, grid, name) * np.float32(share)
         return mixed
+
+    def _grid(self, seat: _Seat, track: FaceTrack) -> F32Array:
+        """What the generator is told of where the head lies."""
+        transform = input_transform(seat.crop, track.pose, self._networks.size)
+        return input_grid(seat.condition, transform)
 
     def _rows(self, condition: F32Array, wearing: Wearing) -> F32Array:
         """(1, layers, 256) float32: what every layer is told."""
@@ -244,17 +345,11 @@ class StyleGAN3Swapper:
         share = np.float32(1.0 - self._config.tone)
         if share <= 0.0:
             return np.ones(3, np.float32)
-        size = self._networks.size
         picture = np.clip(image[:3] * np.float32(255.0), 0.0, 255.0).astype(np.uint8)
-        points = track.landmarks[:, :2] @ seat.crop[:, :2].T + seat.crop[:, 2]
-        placed = np.concatenate([points, track.landmarks[:, 2:]], axis=1).astype(np.float32)
-        scale = track.pose.scale * float(np.hypot(*seat.crop[:, 0]))
-        normals = seat.performer.normals @ track.pose.rotation.T
+        placed, scale, normals = self._skin_in_crop(track, seat)
         # Both under the same light and from the same side, so that their ratio is steady.
         drawn = mean_skin(
-            vertex_colours(
-                np.ascontiguousarray(picture.transpose(1, 2, 0)), placed, max(scale, size / 64.0)
-            ),
+            vertex_colours(np.ascontiguousarray(picture.transpose(1, 2, 0)), placed, scale),
             normals,
         )
         own = mean_skin(vertex_colours(frame.bgr, track.landmarks, track.pose.scale), normals)
@@ -263,6 +358,32 @@ class StyleGAN3Swapper:
             seat.ratio, seat.drawn = ratio, wearing.latents
         seat.ratio = seat.ratio + (ratio - seat.ratio) * np.float32(_NEWEST_TONE)
         return np.asarray(seat.ratio**share, np.float32)
+
+    def _tone(self, frame: Frame, track: FaceTrack, seat: _Seat, wearing: Wearing) -> Tone:
+        """What :meth:`_gain` is made from, for whoever has the picture elsewhere."""
+        from mien.gpu import Tone
+
+        placed, scale, normals = self._skin_in_crop(track, seat)
+        weights = skin_weights(normals)
+        same = seat.ratio is not None and np.array_equal(seat.drawn, wearing.latents)
+        return Tone(
+            points=np.ascontiguousarray(placed[: len(weights), :2]),
+            weights=np.asarray(weights / weights.sum(), np.float32),
+            reach=colour_reach(scale),
+            own=mean_skin(vertex_colours(frame.bgr, track.landmarks, track.pose.scale), normals),
+            ratio=seat.ratio if same else None,
+            newest=_NEWEST_TONE,
+            most=_MOST_GAIN,
+            share=max(1.0 - self._config.tone, 0.0),
+        )
+
+    def _skin_in_crop(self, track: FaceTrack, seat: _Seat) -> tuple[F32Array, float, F32Array]:
+        """The landmarks in the crop, its pixels a centimetre (not too few), and the normals."""
+        points = track.landmarks[:, :2] @ seat.crop[:, :2].T + seat.crop[:, 2]
+        placed = np.concatenate([points, track.landmarks[:, 2:]], axis=1).astype(np.float32)
+        scale = track.pose.scale * float(np.hypot(*seat.crop[:, 0]))
+        normals = seat.performer.normals @ track.pose.rotation.T
+        return placed, max(scale, self._networks.size / 64.0), normals
 
 
 def _wearing(state: object) -> Wearing | None:
