@@ -29,6 +29,7 @@ class Planes:
         u, v: (H / 2, W / 2) uint8.
         matrix: the luma weights.
         bgr: the pixels that were made of them; planes belong to that very array.
+        owner: whose memory the planes are, for a sink that can send it on as it is.
     """
 
     y: U8Array
@@ -36,6 +37,7 @@ class Planes:
     v: U8Array
     matrix: Matrix
     bgr: U8Array
+    owner: object = None
 
     def __post_init__(self) -> None:
         height, width = self.y.shape

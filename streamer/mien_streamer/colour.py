@@ -112,19 +112,30 @@ def is_plain(frame: av.VideoFrame) -> bool:
 
 
 def kept_planes(frame: av.VideoFrame, bgr: U8Array, matrix: Matrix) -> own_planes.Planes:
-    """Copies of a plain picture's planes, since a decoder may still look at its own.
+    """A copy of a plain picture's planes, since a decoder may still look at its own. It lies in a
+    picture for an encoder already.
 
     Args:
         frame: as decoded.
         bgr: the pixels that were made of it.
         matrix: with which they were made.
     """
-    y, u, v = (plane.copy() for plane in planes_of(frame))
-    return own_planes.Planes(y=y, u=u, v=v, matrix=matrix, bgr=bgr)
+    picture = av.VideoFrame(frame.width, frame.height, "yuv420p")
+    y, u, v = planes_of(picture)
+    for target, plane in zip((y, u, v), planes_of(frame), strict=True):
+        np.copyto(target, plane)
+    return own_planes.Planes(y=y, u=u, v=v, matrix=matrix, bgr=bgr, owner=picture)
 
 
-def picture_of_planes(planes: own_planes.Planes) -> av.VideoFrame:
-    """An encoder picture with these planes; untagged."""
+def picture_of_planes(planes: own_planes.Planes, *, alone: bool = False) -> av.VideoFrame:
+    """An encoder picture with these planes; untagged.
+
+    Args:
+        planes: what it shows.
+        alone: no other encoder is given these planes: they need not be copied.
+    """
+    if alone and isinstance(planes.owner, av.VideoFrame):
+        return planes.owner
     height, width = planes.y.shape
     picture = av.VideoFrame(width, height, "yuv420p")
     for target, plane in zip(planes_of(picture), (planes.y, planes.u, planes.v), strict=True):

@@ -251,7 +251,7 @@ def _encoder_picture(frame: Frame) -> av.VideoFrame:
     planes = planes_for_sink(frame, PLANES)
     if planes is None:
         return yuv420_bt709_from_bgr(even_sides(frame.bgr))
-    picture = picture_of_planes(planes)
+    picture = picture_of_planes(planes, alone=True)
     tag_bt709(picture)
     return picture
 
