@@ -14,8 +14,9 @@ from torch import nn  # noqa: E402
 
 from mien.errors import InputError  # noqa: E402
 from mien.networks.discriminator import Discriminator, gradient_penalty  # noqa: E402
+from mien.networks.live_weights import read_live_weights  # noqa: E402
 from mien.training.critic import Critic  # noqa: E402
-from mien.training.generator_trainer import GeneratorTrainer  # noqa: E402
+from mien.training.generator_trainer import WEIGHTS, GeneratorTrainer  # noqa: E402
 from mien.training.training_run import CHECKPOINT  # noqa: E402
 
 from .drawn_portraits import NAMES, draw_shards  # noqa: E402
@@ -109,6 +110,21 @@ def test_both_losses_take_part_and_neither_moves_the_first_weights(tmp_path: Pat
     assert losses[2] > losses[0] + 1e-3
 
 
+def test_the_plain_decoder_learns_by_the_same_command_and_says_what_it_is(tmp_path: Path) -> None:
+    shards = draw_shards(tmp_path / "shards")
+    recipe = replace(TINY, decoder="conv", steps=40)
+    with GeneratorTrainer(shards, None, tmp_path / "run", recipe, NAMES, device="cpu") as trainer:
+        first = trainer.score()["held_error"]
+        assert trainer.train()["held_error"] < 0.7 * first
+    assert read_live_weights(tmp_path / "run" / WEIGHTS).decoder == "conv"
+    with pytest.raises(InputError, match="decoder = conv"):
+        GeneratorTrainer(
+            shards, None, tmp_path / "run", replace(recipe, decoder="stylegan3"), NAMES, "cpu"
+        )
+    with pytest.raises(ValueError, match="decoder is one of"):
+        replace(TINY, decoder="mlp")
+
+
 def test_a_run_from_before_these_losses_goes_on_and_what_differs_is_said(tmp_path: Path) -> None:
     shards = draw_shards(tmp_path / "shards")
     run = tmp_path / "run"
@@ -116,7 +132,7 @@ def test_a_run_from_before_these_losses_goes_on_and_what_differs_is_said(tmp_pat
         trainer.train(2)
     state = torch.load(run / CHECKPOINT, weights_only=True)
     del state["further"]
-    for name in ("perceptual", "adversarial", "adversarial_rate", "r1", "r1_every"):
+    for name in ("perceptual", "adversarial", "adversarial_rate", "r1", "r1_every", "decoder"):
         del state["recipe"][name]
     torch.save(state, run / CHECKPOINT)
     with GeneratorTrainer(shards, None, run, TINY, NAMES, device="cpu") as trainer:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mien.networks._onnx_graph import Array, Graph
+from mien.networks.stylegan3.plain_stage import plan_plain
 from mien.networks.stylegan3.schedule import LayerSpec
 
 
@@ -62,6 +63,34 @@ def plan_stage(spec: LayerSpec, up_taps: Array | None, down_taps: Array | None) 
         up_taps=up,
         down_taps=down,
     )
+
+
+def plain_stage(spec: LayerSpec) -> FilterStage:
+    """The same of a layer without filters: only what is cropped and what is left."""
+    size = spec.in_size + spec.conv_kernel - 1
+    plan = plan_plain(size, spec.out_size, spec.up, spec.down)
+    one = np.ones(1, np.float64)
+    return FilterStage(
+        size=plan.size, out_size=spec.out_size, crop=(plan.crop, plan.crop), offset=0,
+        up=spec.up, down=spec.down, up_taps=one, down_taps=one,
+    )  # fmt: skip
+
+
+def plain_form(
+    graph: Graph, x: str, spec: LayerSpec, activation: tuple[float, float, float | None]
+) -> str:
+    """Adds a leaky ReLU and bilinear enlargement, without filters."""
+    gain = activation[1]
+    x = graph.op("Mul", activate(graph, x, *activation), graph.half(gain, "gain"))
+    size = spec.in_size + spec.conv_kernel - 1
+    plan = plan_plain(size, spec.out_size, spec.up, spec.down)
+    if plan.factor == 1:
+        return x
+    scales = graph.single([1.0, 1.0, plan.factor, plan.factor], "scales")
+    x = graph.op("Resize", x, "", scales, mode="linear", name="enlarged")
+    begin = graph.integers([plan.trim] * 2)
+    end = graph.integers([plan.trim + spec.out_size] * 2)
+    return str(graph.op("Slice", x, begin, end, graph.integers([2, 3]), name="inner"))
 
 
 def activate(graph: Graph, x: str, slope: float, gain: float, clamp: float | None) -> str:

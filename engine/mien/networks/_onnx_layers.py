@@ -8,7 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mien.networks._onnx_filters import FilterStage, depthwise_form, plan_stage, polyphase_form
+from mien.networks._onnx_filters import (
+    FilterStage,
+    depthwise_form,
+    plain_form,
+    plain_stage,
+    plan_stage,
+    polyphase_form,
+)
 from mien.networks._onnx_graph import Array, Graph
 from mien.networks._onnx_winograd import TAPS, add_winograd
 from mien.networks.stylegan3.config import GeneratorConfig
@@ -113,13 +120,19 @@ def add_layer(
     *,
     channels: tuple[int, int],
     polyphase: bool,
+    filtered: bool = True,
 ) -> str:
     """Style, convolution in scale form, filtered leaky ReLU.
 
     Args:
         channels: of input and output, at least the layer's; surplus ones are zero.
+        filtered: False leaves the filters out, see
+            :mod:`mien.networks.stylegan3.plain_decoder`.
     """
-    stage = plan_stage(spec, weights.get("up_filter"), weights.get("down_filter"))
+    if filtered:
+        stage = plan_stage(spec, weights.get("up_filter"), weights.get("down_filter"))
+    else:
+        stage = plain_stage(spec)
     if spec.is_torgb:
         return _add_to_rgb(graph, config, weights, spec, x, w, channels[0])
     scale, demodulation = _add_style(graph, weights, spec, w, channels)
@@ -130,6 +143,8 @@ def add_layer(
     x = graph.op("Mul", x, demodulation, name="demodulated")
     bias = _padded(weights["bias"], channels[1]).reshape(1, -1, 1, 1)
     x = graph.op("Add", x, graph.half(bias, "bias"), name="biased")
+    if not filtered:
+        return plain_form(graph, x, spec, (_LEAKY_SLOPE, _LEAKY_GAIN, config.conv_clamp))
     form = polyphase_form if polyphase else depthwise_form
     return form(graph, x, stage, channels[1], (_LEAKY_SLOPE, _LEAKY_GAIN, config.conv_clamp))
 

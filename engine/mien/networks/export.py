@@ -43,11 +43,13 @@ class ExportOptions:
             arithmetic on inserted zeros, 3x3 convolutions by Winograd's method in float32;
             for ONNX Runtime on processors); both give the same picture.
         warped: whether the input is ``grid`` rather than ``transform``.
+        filtered: False for the decoder without alias-free filters.
     """
 
     precision: Precision = "fp32"
     form: Form = "depthwise"
     warped: bool = False
+    filtered: bool = True
 
     def __post_init__(self) -> None:
         if self.precision not in ("fp32", "fp16", "bf16"):
@@ -165,8 +167,9 @@ def _add_network(graph: Graph, checkpoint: Checkpoint, options: ExportOptions) -
         out = spec.out_channels if spec.is_torgb else -(-spec.out_channels // lanes) * lanes
         weights = Weights(tensors=checkpoint.tensors, prefix=f"synthesis.{spec.name}")
         x = add_layer(
-            graph, config, weights, spec, x, w, channels=(width, out), polyphase=polyphase
-        )
+            graph, config, weights, spec, x, w, channels=(width, out), polyphase=polyphase,
+            filtered=options.filtered,
+        )  # fmt: skip
         width = out
 
 

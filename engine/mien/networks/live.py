@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from mien.live_view import CONDITION_SIZE, LATENT_SIZE, LIVE_SIZE
+from mien.networks.stylegan3 import plain_decoder
 from mien.networks.stylegan3.config import GeneratorConfig
 from mien.networks.stylegan3.dense import DenseLayer
 from mien.networks.stylegan3.generator import Generator
@@ -113,14 +114,18 @@ class LiveNetwork(nn.Module):
     Args:
         config: of the generator, see :func:`live_config`.
         personas: how many latents there are.
+        decoder: which of :data:`mien.networks.live_weights.DECODERS` draws.
     """
 
-    def __init__(self, config: GeneratorConfig, personas: int) -> None:
+    def __init__(self, config: GeneratorConfig, personas: int, decoder: str = "stylegan3") -> None:
         super().__init__()
+        self.decoder = decoder
         self.config = config
         self.encoder = Encoder()
         self.generator = Generator(config)
         self.latents = nn.Parameter(torch.randn(personas, LATENT_SIZE))
+        if decoder == plain_decoder.NAME:
+            self.generator.synthesis.set_filtered_lrelu(plain_decoder.NAME)
 
     def w(self, condition: Tensor, latent: Tensor, noise: Tensor | None = None) -> Tensor:
         """(N, LATENT_SIZE) of conditions (N, CONDITION_SIZE) and latents (N, LATENT_SIZE)."""
@@ -144,7 +149,9 @@ class LiveNetwork(nn.Module):
         return self.draw(self.w(condition, latent), grid)
 
     def use_fast_filters(self) -> None:
-        """Makes the CPU run each layer's nonlinearity in one pass over memory."""
+        """Makes the CPU run a filtered nonlinearity in one pass over memory."""
+        if self.decoder == plain_decoder.NAME:
+            return
         import mien.inference.filtered_lrelu  # noqa: F401  (registers itself)
 
         self.generator.synthesis.set_filtered_lrelu("fused")

@@ -89,7 +89,9 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _generator_model(weights: LiveWeights, form: Form) -> onnx.ModelProto:
-    model = build_model(weights.generator, ExportOptions(precision="fp32", form=form, warped=True))
+    filtered = weights.decoder == "stylegan3"
+    options = ExportOptions(precision="fp32", form=form, warped=True, filtered=filtered)
+    model = build_model(weights.generator, options)
     from onnx import helper, numpy_helper
 
     graph = model.graph

@@ -28,6 +28,9 @@ FORMAT = "mien.live"
 _ENCODER, _GENERATOR = "encoder.", "generator."
 _MOST_METADATA = 1 << 20
 
+DECODERS = ("stylegan3", "conv")
+"""Layers with alias-free filters, and the same without: quicker, and texture may stick."""
+
 F32Array = npt.NDArray[np.float32]
 
 
@@ -41,6 +44,7 @@ class LiveWeights:
         encoder: its tensors by name.
         generator: its settings and tensors.
         step: how long it was trained.
+        decoder: which of :data:`DECODERS` the generator is.
     """
 
     names: tuple[str, ...]
@@ -48,15 +52,19 @@ class LiveWeights:
     encoder: dict[str, F32Array]
     generator: Checkpoint
     step: int
+    decoder: str = DECODERS[0]
 
 
-def live_metadata(config: GeneratorConfig, names: Sequence[str], step: int) -> dict[str, str]:
+def live_metadata(
+    config: GeneratorConfig, names: Sequence[str], step: int, decoder: str = DECODERS[0]
+) -> dict[str, str]:
     """What the file's header must say beside the tensors."""
     return {
         "format": FORMAT,
         "config": json.dumps(config.to_init_kwargs(), sort_keys=True),
         "names": json.dumps(list(names)),
         "step": str(step),
+        "decoder": decoder,
     }
 
 
@@ -80,6 +88,9 @@ def read_live_weights(path: Path) -> LiveWeights:
         names = tuple(str(name) for name in json.loads(metadata["names"][:_MOST_METADATA]))
         settings: Any = json.loads(metadata["config"][:_MOST_METADATA])
         step = int(metadata["step"])
+        decoder = metadata.get("decoder", DECODERS[0])
+        if decoder not in DECODERS:
+            raise ValueError(f"no decoder is named {decoder[:40]!r}")
         latents = _sound("latents", tensors.pop("latents"))
         encoder = _part(tensors, _ENCODER)
         wanted = (CONDITION_SIZE,)
@@ -100,6 +111,7 @@ def read_live_weights(path: Path) -> LiveWeights:
         encoder=encoder,
         generator=Checkpoint(init_kwargs=config.to_init_kwargs(), tensors=generator),
         step=step,
+        decoder=decoder,
     )
 
 
@@ -109,7 +121,7 @@ def live_network(weights: LiveWeights) -> LiveNetwork:
 
     from mien.networks.live import LiveNetwork
 
-    network = LiveNetwork(weights.generator.config, len(weights.names))
+    network = LiveNetwork(weights.generator.config, len(weights.names), weights.decoder)
     state = {_ENCODER + name: value for name, value in weights.encoder.items()}
     state |= {_GENERATOR + name: value for name, value in weights.generator.tensors.items()}
     state["latents"] = weights.latents

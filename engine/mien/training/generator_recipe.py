@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mien.networks.live_weights import DECODERS
 from mien.training.run_recipe import RUN_LASTING, RunRecipe, recipe_in_file, recipe_like
 
 
@@ -20,6 +21,7 @@ class GeneratorRecipe(RunRecipe):
         noise: added to what the condition says of expression, eyes and pose, deviations.
         light_noise: added to what it says of tone and light: how dark a driver's skin is can
             only be guessed, and a network that is sure of it has learned the drivers by heart.
+        decoder: ``stylegan3``, or ``conv``: the same layers without alias-free filters.
         channel_base, channel_max, num_layers: of the generator; more is dearer.
         mixed_precision: bfloat16 in the synthesis network.
         perceptual: how much features of the identity network count
@@ -34,6 +36,7 @@ class GeneratorRecipe(RunRecipe):
     cast_share: float = 0.75
     noise: float = 0.05
     light_noise: float = 0.2
+    decoder: str = "stylegan3"
     channel_base: int = 2048
     channel_max: int = 96
     num_layers: int = 7
@@ -49,6 +52,8 @@ class GeneratorRecipe(RunRecipe):
         for name in ("channel_base", "channel_max", "num_layers", "r1_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.decoder not in DECODERS:
+            raise ValueError(f"decoder is one of {', '.join(DECODERS)}, not {self.decoder!r}")
         if not 0 <= self.cast_share <= 1 or min(self.noise, self.light_noise) < 0:
             raise ValueError("cast_share in 0..1 and noise >= 0, please")
         if min(self.perceptual, self.adversarial, self.r1) < 0 or self.adversarial_rate <= 0:
@@ -56,8 +61,8 @@ class GeneratorRecipe(RunRecipe):
 
 
 LASTING = (
-    *RUN_LASTING, "cast_share", "noise", "light_noise", "channel_base", "channel_max", "num_layers",
-    "perceptual", "adversarial", "adversarial_rate", "r1", "r1_every",
+    *RUN_LASTING, "cast_share", "noise", "light_noise", "decoder", "channel_base", "channel_max",
+    "num_layers", "perceptual", "adversarial", "adversarial_rate", "r1", "r1_every",
 )  # fmt: skip
 """What a run that goes on must have the same."""
 

@@ -77,9 +77,9 @@ class GeneratorTrainer(TrainingRun):
             channel_max=recipe.channel_max,
             num_layers=recipe.num_layers,
         )
-        self.network = LiveNetwork(config, len(self.names))
+        self.network = LiveNetwork(config, len(self.names), recipe.decoder)
         self.network.encoder.standardise(self._deck.conditions())
-        self.average = LiveNetwork(config, len(self.names)).requires_grad_(False)
+        self.average = LiveNetwork(config, len(self.names), recipe.decoder).requires_grad_(False)
         self.average.load_state_dict(self.network.state_dict())
         for network in (self.network, self.average):
             network.to(self.device)
@@ -183,7 +183,7 @@ class GeneratorTrainer(TrainingRun):
     def write_weights(self) -> None:
         """Writes the averaged weights, FP16."""
         names = [self.names[code] for code in sorted(self.names)]
-        metadata = live_metadata(self.network.config, names, self.step)
+        metadata = live_metadata(self.network.config, names, self.step, self.recipe.decoder)
         write_half(self.out / WEIGHTS, self.average.state_dict(), metadata)
 
     def refresh(self) -> bool:
