@@ -7,17 +7,15 @@ whole takes only and the maker goes on where it stopped.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from mien.errors import MediaError
+from mien.training.record_files import read_records, write_records
 from mien.types import F32Array, U8Array
 
 FORMAT = "mien-refiner-1"
@@ -46,24 +44,13 @@ class Sample:
     tags: npt.NDArray[np.int32]
 
 
-_NAMES = tuple(field.name for field in fields(Sample))
-
-
 def write_shard(path: Path, samples: Sequence[Sample]) -> None:
     """Writes a take; the file appears under its name only once it is whole.
 
     Raises:
         ValueError: there is no sample.
     """
-    if not samples:
-        raise ValueError("expected at least one sample")
-    arrays = {
-        name: np.ascontiguousarray(np.stack([getattr(sample, name) for sample in samples]))
-        for name in _NAMES
-    }
-    part = path.with_suffix(".part")
-    save_file(arrays, part, metadata={"format": FORMAT})
-    os.replace(part, path)
+    write_records(path, samples, FORMAT, "sample")
 
 
 def read_shard(path: Path) -> list[Sample]:
@@ -72,17 +59,7 @@ def read_shard(path: Path) -> list[Sample]:
     Raises:
         MediaError: the file is not a shard.
     """
-    try:
-        with safe_open(path, framework="numpy") as file:
-            if (file.metadata() or {}).get("format") != FORMAT:
-                raise MediaError(f"{path} is not a shard of {FORMAT}", "render the shards anew")
-            arrays = {name: file.get_tensor(name) for name in _NAMES}
-    except (OSError, SafetensorError) as error:
-        raise MediaError(f"{path} cannot be read: {error}", "render the shards anew") from error
-    return [
-        Sample(**{name: array[index] for name, array in arrays.items()})
-        for index in range(len(arrays["tags"]))
-    ]
+    return read_records(path, Sample, FORMAT, "render the shards anew")
 
 
 def find_shards(folder: Path) -> list[Path]:

