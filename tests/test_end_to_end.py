@@ -157,7 +157,7 @@ def test_a_real_face_wears_a_persona_and_is_worn(mien: Mien, tmp_path: Path, eye
 @pytest.mark.usefixtures("home")
 def test_the_demo_leaves_three_files_to_look_at(mien: Mien, tmp_path: Path) -> None:
     out = tmp_path / "demo"
-    result = mien("demo", "--out", out)
+    result = mien("demo", "--out", out, "--occlusion", "on")
     assert result.code == 0, result.err
     assert sorted(path.name for path in out.iterdir()) == [
         "before-after.png",
@@ -173,3 +173,5 @@ def test_the_demo_leaves_three_files_to_look_at(mien: Mien, tmp_path: Path) -> N
     assert strip.shape[1] > 1500
     report = json.loads((out / "report.json").read_text())
     assert report["swapped"] == report["frames"] == 180
+    assert report["settings"]["occlusion"] == "on"
+    assert report["latency_ms"]["stages"]["occlude"]["p50"] > 0
