@@ -75,6 +75,16 @@ def test_sources_name_no_package_of_ours_that_does_not_exist() -> None:
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not on this machine")
+def test_a_hint_does_not_say_try_twice() -> None:
+    """The command line puts "try: " before each."""
+    sources = [
+        p for top in ("engine", "streamer", "benchmarks") for p in (ROOT / top).rglob("*.py")
+    ]
+    assert len(sources) > 100
+    for path in sources:
+        assert not re.search(r'"try [A-Za-z]', path.read_text(encoding="utf-8")), path.name
+
+
 @pytest.mark.parametrize("target", ["demo", "test", "lint", "cuda-check", "wheel", "stub", "clean"])
 def test_make_knows_its_targets(target: str) -> None:
     command = ["make", "-n", "-C", str(ROOT), target]

@@ -170,7 +170,7 @@ def build_engine(
     if plan is None:
         raise ModelError(
             f"TensorRT could not build {onnx_path.name}: {_first(log.errors)}",
-            "try another precision, a lower optimisation level, or the onnxruntime runner",
+            "take another precision, a lower optimisation level, or the onnxruntime runner",
         )
     if timing_cache is not None and times is not None:
         write_atomically(timing_cache, bytes(memoryview(times.serialize())))

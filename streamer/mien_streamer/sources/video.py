@@ -78,7 +78,7 @@ def _hint_unopened(is_url: bool, error: Exception) -> str:
         return "check the permissions of the file"
     if is_url:
         return "check the address and that the server answers"
-    return "try to play it in a media player; if it fails there too, export or download it again"
+    return "play it in a media player; if it fails there too, export or download it again"
 
 
 def _reason(error: Exception) -> str:
