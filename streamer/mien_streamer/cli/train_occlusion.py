@@ -12,6 +12,7 @@ from mien_streamer.cli.console import say
 from mien_streamer.cli.train import (
     DataArgument,
     FirstOption,
+    RenderDeviceOption,
     RunArgument,
     TrainDeviceOption,
     UntilOption,
@@ -33,6 +34,7 @@ def faces(
     held_out: Annotated[
         bool, typer.Option("--held-out", help="People who are never trained on instead.")
     ] = False,
+    device: RenderDeviceOption = "auto",
 ) -> None:
     """Render bare faces of people who do not exist, to be covered while training."""
     try:
@@ -40,8 +42,9 @@ def faces(
     except ImportError as error:
         raise _untrained(error) from error
     render_faces(
-        data, out, people=people, first=first, faces=pictures, held_out=held_out, report=say
-    )
+        data, out, people=people, first=first, faces=pictures, held_out=held_out,
+        device=device, report=say,
+    )  # fmt: skip
 
 
 @train_app.command(

@@ -17,6 +17,7 @@ from mien.training.occlusion_shards import SIDE, BareFace, write_faces
 from mien.types import F32Array
 
 from .acting import Score
+from .drawing import Drawer, open_drawer
 from .figure.studio import Camera, Light, develop
 from .location import draw_backdrop, draw_camera, draw_light
 from .stage import Actor, Anatomy, Costumed, Look
@@ -41,6 +42,7 @@ def render_faces(
     first: int = 0,
     faces: int = 12,
     held_out: bool = False,
+    device: str = "auto",
     report: Callable[[str], None] = lambda line: None,
 ) -> None:
     """Writes one file of bare faces a stranger; files that are there are left.
@@ -51,12 +53,16 @@ def render_faces(
         people: how many strangers, from number ``first`` on.
         faces: pictures of a stranger, about; three moments make a shot.
         held_out: people who are never trained on instead; there are 16.
-        report: told a line for every stranger.
+        device: what draws, see :func:`~mien.training.synthetic.drawing.open_drawer`.
+        report: told what draws, then a line for every stranger.
 
     Raises:
-        MissingError: ``data`` is not the data folder.
+        MissingError: ``data`` is not the data folder, or the device is not there.
+        UsageError: there is no such device.
     """
+    drawer = open_drawer(device)
     anatomy = open_anatomy(data)
+    report(f"{drawer.name} draws")
     out.mkdir(parents=True, exist_ok=True)
     with FaceTracker() as finder:
         for number in range(first, first + people):
@@ -65,49 +71,54 @@ def render_faces(
             if path.exists():
                 continue
             start = time.monotonic()
-            seen = _photograph(who, number, faces, anatomy, finder)
+            seen = _photograph(who, number, faces, anatomy, finder, drawer)
             if seen:
                 write_faces(path, seen)
             report(f"{path.name}: {len(seen)} faces, {time.monotonic() - start:.1f} s")
 
 
 def _photograph(
-    who: int, seed: int, count: int, anatomy: Anatomy, finder: FaceTracker
+    who: int, seed: int, count: int, anatomy: Anatomy, finder: FaceTracker, drawer: Drawer
 ) -> list[BareFace]:
     random = np.random.default_rng([seed, 911, who])
     actor = Actor(draw_stranger(who), anatomy)
-    plain = Costumed(actor, anatomy)
     shots = -(-count // _MOMENTS)
     score = Score(anatomy.units, shots * _STRIDE, random)
-    found: list[BareFace] = []
+    looks: list[Look] = []
+    exposures: list[float] = []
     for shot in range(shots):
         camera, light = draw_camera(random, actor.eye_height), draw_light(random)
         backdrop = draw_backdrop(random, _FRAME_SIZE)
-        exposure = float(2 ** random.normal(0.15, 0.4))
+        exposures.append(float(2 ** random.normal(0.15, 0.4)))
         start = shot * _STRIDE
         turn_deg = random.normal(0, 20) - score.angles_deg[start, 0]
         for at in start + np.cumsum([0, *random.integers(1, _LONGEST_GAP, _MOMENTS - 1)]):
             angles = score.angles_deg[at].copy()
             angles[0] = np.clip(turn_deg + angles[0], -52, 52)
-            look = Look(
-                strengths=score.strengths[at],
-                angles_deg=angles,
-                camera=camera,
-                light=light,
-                backdrop=backdrop,
-            )
-            linear, _ = plain.draw(look)
-            picture = develop(linear * exposure)
-            for track in finder.find(picture)[:1]:
-                cut = _cut_for(track.landmarks)
-                found.append(
-                    BareFace(
-                        picture=cut_crop(picture, cut, SIDE),
-                        landmarks=crop_landmarks(track.landmarks, cut),
-                        light=seen_light(light, camera, exposure, cut),
-                        shot=np.int32(shot),
-                    )
+            looks.append(
+                Look(
+                    strengths=score.strengths[at],
+                    angles_deg=angles,
+                    camera=camera,
+                    light=light,
+                    backdrop=backdrop,
                 )
+            )
+    found: list[BareFace] = []
+    pictures = drawer.draw(Costumed(actor, anatomy), looks)
+    for number, (look, (linear, _)) in enumerate(zip(looks, pictures, strict=True)):
+        shot = number // _MOMENTS
+        picture = develop(linear * exposures[shot])
+        for track in finder.find(picture)[:1]:
+            cut = _cut_for(track.landmarks)
+            found.append(
+                BareFace(
+                    picture=cut_crop(picture, cut, SIDE),
+                    landmarks=crop_landmarks(track.landmarks, cut),
+                    light=seen_light(look.light, look.camera, exposures[shot], cut),
+                    shot=np.int32(shot),
+                )
+            )
     return found
 
 
