@@ -1,4 +1,4 @@
-// The CPU kernels that module.cpp binds. None of them touches Python; pixels never make one throw.
+// The CPU kernels that the bindings call. None of them touches Python; pixels never make one throw.
 #pragma once
 
 #include <cstdint>
