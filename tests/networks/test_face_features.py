@@ -58,11 +58,15 @@ def test_features_of_a_picture_pull_another_towards_it() -> None:
     network = FaceFeatures()
     there = torch.from_numpy(chip_from_points(plain_landmarks(SIDE)))[None].float()
     wanted = torch.from_numpy(picture(2)).permute(2, 0, 1)[None].float() / 255
-    mine = (wanted * 0.6 + 0.2).requires_grad_()
     theirs, _ = network(face_chips(wanted, there))
-    assert feature_distance(theirs, theirs) == 0
-    before = feature_distance(network(face_chips(mine, there))[0], theirs)
-    (slope,) = torch.autograd.grad(before, mine)
-    nearer = (mine - 0.02 * slope.sign()).detach()
-    assert feature_distance(network(face_chips(nearer, there))[0], theirs) < 0.9 * before.detach()
+    apart = []
+    for share in (0.0, 0.3, 0.6, 0.9, 1.0):
+        mine = (wanted * share + 0.5 * (1 - share)).requires_grad_()
+        distance = feature_distance(network(face_chips(mine, there))[0], theirs)
+        apart.append(float(distance.detach()))
+        (slope,) = torch.autograd.grad(distance, mine)
+        if share < 1:
+            assert float((slope * (wanted - mine.detach())).sum()) < 0
+    assert apart == sorted(apart, reverse=True)
+    assert apart[-1] == 0
     assert not any(parameter.requires_grad for parameter in network.parameters())

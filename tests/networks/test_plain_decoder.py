@@ -48,8 +48,8 @@ def saved(path: Path, one: LiveNetwork, **changes: str) -> Path:
 
 
 def test_sizes_are_planned_about_the_centre() -> None:
-    # 24 samples, 44 of them as twice as many, of which 38 are wanted.
-    assert plan_plain(24, 38, 4, 2) == PlainStage(crop=1, size=22, factor=2, trim=3)
+    # The middle 20 of 24 samples become 40; the first and the last of those repeat a border.
+    assert plan_plain(24, 38, 4, 2) == PlainStage(crop=2, size=20, factor=2, trim=1)
     assert plan_plain(24, 22, 4, 4) == PlainStage(crop=1, size=22, factor=1, trim=0)
     for wrong in ((24, 38, 2, 4), (24, 50, 4, 2), (24, 21, 2, 2), (24, 38, 3, 2)):
         with pytest.raises(ValueError, match="plain layer"):
