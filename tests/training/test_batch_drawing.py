@@ -115,6 +115,10 @@ def test_what_is_asked_for_in_vain(anatomy: Anatomy) -> None:
     small = replace(shots[0].look, backdrop=np.zeros((32, 32, 3), np.float32))
     with pytest.raises(ValueError, match="one size"):
         list(drawer.draw(stranger, [shots[0].look, small]))
+    glass = Costumed(doll(anatomy, 5), anatomy)
+    glass.materials[3] = 99
+    with pytest.raises(ValueError, match="materials"):
+        list(drawer.draw(glass, [shots[0].look]))
     assert not list(drawer.draw(stranger, []))
     assert not list(drawer.draw_faces([], SIZE))
 

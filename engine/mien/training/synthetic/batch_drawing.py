@@ -13,7 +13,7 @@ import torch
 from mien.live_view import LIVE_SIZE
 
 from .figure.anatomy import F32
-from .figure.batch_finish import Skins, Surface
+from .figure.batch_finish import PAINTED, Skins, Surface
 from .figure.batch_posing import Normals, along, express, project, turn
 from .figure.batch_rasteriser import Cut, Seen, depth_maps, rasterise
 from .figure.batch_shading import Lights, Shadows, look_at, shade
@@ -28,7 +28,7 @@ _Value = TypeVar("_Value")
 
 # Figures drawn at once: a processor gains nothing from more. Fixed, because what free memory
 # decides would not repeat itself.
-_FIGURES = {"cpu": 4, "cuda": 32}
+_FIGURES = {"cpu": 4, "cuda": 16}
 # Skin maps of a person take 25 MB.
 _PEOPLE_KEPT, _COSTUMES_KEPT, _TOPOLOGIES_KEPT = 64, 64, 4
 
@@ -104,7 +104,7 @@ class BatchDrawer:
         """See :class:`.drawing.Drawer`.
 
         Raises:
-            ValueError: the backdrops are not of one size.
+            ValueError: the backdrops are not of one size, or a material has no finish.
         """
         if len({look.backdrop.shape for look in looks}) > 1:
             raise ValueError("expected backdrops of one size; draw other sizes on their own")
@@ -115,7 +115,7 @@ class BatchDrawer:
         """See :class:`.drawing.Drawer`.
 
         Raises:
-            ValueError: the faces are not on one performer.
+            ValueError: the faces are not on one performer, or a material has no finish.
         """
         if len({id(shot.worn.actor) for shot in shots}) > 1:
             raise ValueError("expected faces on one performer; draw other performers on their own")
@@ -245,6 +245,9 @@ class BatchDrawer:
 
     def _topology(self, costumed: Costumed) -> _Topology:
         anatomy, head = costumed.anatomy, costumed.anatomy.head
+        unknown = set(np.unique(costumed.materials).tolist()) - PAINTED
+        if unknown:
+            raise ValueError(f"expected materials of {sorted(PAINTED)}, got {sorted(unknown)}")
         marks = np.zeros((len(costumed.rest), 3), np.float32)
         for place, values in (
             (LIPS, head.masks["lips"]), (MOUTH, head.masks["inside-mouth"]), (RIM, head.lid_rim),

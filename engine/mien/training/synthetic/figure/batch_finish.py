@@ -286,6 +286,9 @@ _FINISHES: dict[int, Callable[[Surface, Skins, torch.Tensor], Finish]] = {
     SKIN: _skin, EYE: _eyes, TEETH: _teeth, TONGUE: _tongue, LASHES: _lashes, HAIR: _hair,
 }  # fmt: skip
 
+PAINTED = frozenset(_FINISHES)
+"""The materials that can be painted."""
+
 
 def _look_up(skins: Skins, part: Surface) -> torch.Tensor:
     """(k, 7) the skin maps at a surface, bilinear."""

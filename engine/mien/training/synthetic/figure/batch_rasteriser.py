@@ -123,7 +123,7 @@ def rasterise(points: torch.Tensor, mesh: Cut, size: int) -> Seen:
         key = _packed(part.z, part.triangle)
         front = torch.nonzero(key > nearest[part.pixel])[:, 0]
         triangle = part.triangle[front]
-        there = mesh.keeps(triangle, _perspective(part.weights[front], part.corners_z(front)))
+        there = mesh.keeps(triangle, _perspective(part.weights[front], part.depths[front]))
         kept = front[there]
         nearest.scatter_reduce_(0, part.pixel[kept], key[kept], "amax")
     pixel = torch.nonzero(nearest)[:, 0]
@@ -158,17 +158,13 @@ def depth_maps(points: torch.Tensor, triangles: torch.Tensor, size: int) -> torc
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Fragments:
-    """Pixels inside triangles; ``z`` by flat weights, ``slot`` their row in ``depths``."""
+    """Pixels inside triangles: flat weights and depths (f, 3) of the corners, ``z`` by them."""
 
     pixel: torch.Tensor
     triangle: torch.Tensor
     weights: torch.Tensor
     z: torch.Tensor
-    slot: torch.Tensor
     depths: torch.Tensor
-
-    def corners_z(self, chosen: torch.Tensor) -> torch.Tensor:
-        return self.depths[self.slot[chosen]]
 
 
 def _fragments(
@@ -184,29 +180,31 @@ def _fragments(
     inverse = _inverse_area(corners)
     boxes = span[..., 0] * span[..., 1] * (inverse != 0)
     item, row = torch.nonzero(boxes, as_tuple=True)
-    counts, first, span = boxes[item, row], first[item, row], span[item, row]
-    corners = corners[item, row]
-    edges = torch.cat([corners[..., :2].flatten(1), inverse[item, row][:, None]], 1)
-    depths = corners[..., 2].contiguous()
-    triangle = chosen[row]
+    counts, corners = boxes[item, row], corners[item, row]
     ends = torch.cumsum(counts, 0)
+    # Side by side, so that a fragment fetches what it needs in two reads.
+    shapes = torch.cat(
+        [corners[..., :2].flatten(1), inverse[item, row][:, None], corners[..., 2]], 1
+    )
+    boxes = torch.cat([first[item, row], span[item, row, :1], (ends - counts)[:, None]], 1)
+    triangle = chosen[row]
     for start, stop in _chunks(ends, _CHUNK.get(points.device.type, _CHUNK["cpu"])):
-        part = counts[start:stop]
-        slot = torch.repeat_interleave(torch.arange(start, stop, device=points.device), part)
-        before = (ends[start:stop] - part)[slot - start]
+        slot = torch.repeat_interleave(
+            torch.arange(start, stop, device=points.device), counts[start:stop]
+        )
+        left, top, wide, before = boxes.index_select(0, slot).unbind(1)
         local = torch.arange(len(slot), device=points.device) + (before[0] - before)
-        down = torch.div(local, span[slot, 0], rounding_mode="floor")
-        x = first[slot, 0] + local - down * span[slot, 0]
-        y = first[slot, 1] + down
-        weights = _inside(edges[slot], x + 0.5, y + 0.5)
+        down = torch.div(local, wide, rounding_mode="floor")
+        x, y = left + local - down * wide, top + down
+        shape = shapes.index_select(0, slot)
+        weights = _inside(shape[:, :7], x + 0.5, y + 0.5)
         inside = torch.nonzero(weights.amin(1) >= 0)[:, 0]
-        slot, weights = slot[inside], weights[inside]
+        slot, weights, depths = slot[inside], weights[inside], shape[inside, 7:]
         yield _Fragments(
             pixel=(item[slot] * size + y[inside]) * size + x[inside],
             triangle=triangle[slot],
             weights=weights,
-            z=(weights * depths[slot]).sum(1),
-            slot=slot,
+            z=(weights * depths).sum(1),
             depths=depths,
         )
 
