@@ -31,6 +31,7 @@ from mien.personas import Library, cast_names, default_root
 from mien.training.portrait_shards import read_portraits
 from mien.training.shards import find_shards
 from mien_benchmarks.equivariance import Draw, measure
+from mien_benchmarks.live_motion import motion_agreement
 
 _GREY = 0.4
 _SHEET_ROWS = 16
@@ -170,6 +171,14 @@ def identity(found: Sequence[Case]) -> dict[str, float]:
     return {name: float(np.mean(values)) for name, values in totals.items()}
 
 
+def motion(found: Sequence[Case]) -> dict[str, float]:
+    """How far what is drawn moves as the true swap does, -1..1."""
+    return motion_agreement(
+        (case.persona, over_grey(case.drawn), over_grey(case.truth), case.landmarks)
+        for case in found
+    )
+
+
 def speed(folder: Path, case: Case) -> dict[str, float]:
     """Milliseconds of both networks, processor time of one thread and wall time of two."""
     results = {}
@@ -239,6 +248,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "pictures": len(found),
         **errors(found),
         "identity": identity(found),
+        "motion": motion(found),
         "speed": speed(options.folder, found[0]),
         "equivariance": equivariance(networks, found),
     }
