@@ -149,6 +149,20 @@ class Library:
                 entries.append(self._entry(name, "cast", path, partial(_read_cast, name)))
         return entries
 
+    def check_new(self, name: str) -> None:
+        """A persona of this name may be added; to be asked before one is made with much work.
+
+        Raises:
+            PersonaError: when it is no name, or the library has one of it.
+        """
+        check_name(name)
+        taken = self._find_own(name)
+        if taken is not None:
+            raise PersonaError(
+                f"there is already a persona {taken.stem!r} in the library",
+                "choose another name, or remove it first: mien persona remove " + taken.stem,
+            )
+
     def add(self, persona: Persona, *, overwrite: bool = False) -> Path:
         """Keep a persona in the library; tells where.
 
@@ -156,14 +170,11 @@ class Library:
             PersonaError: when it is not sound, its consent ran out or the name is taken.
             OutputError: when the folder cannot be written to.
         """
+        if not overwrite:
+            self.check_new(persona.name)
         check_name(persona.name)
         self._usable(persona)
         taken = self._find_own(persona.name)
-        if taken is not None and not overwrite:
-            raise PersonaError(
-                f"there is already a persona {taken.stem!r} in the library",
-                "choose another name, or remove it first: mien persona remove " + taken.stem,
-            )
         try:
             self.root.mkdir(parents=True, exist_ok=True)
         except OSError as error:

@@ -15,7 +15,7 @@ from mien.errors import PersonaError
 from mien.personas.persona import Consent, Persona
 
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
-NAME_RULE = "a name has 1 to 40 letters, digits, '-' or '_' and starts with a letter or digit"
+NAME_RULE = "a name has 1 to 40 letters a to z, digits, '-' or '_', the first no '-' or '_'"
 _WINDOWS_RESERVED = frozenset(
     {"con", "prn", "aux", "nul"}
     | {f"{port}{digit}" for port in ("com", "lpt") for digit in range(10)}

@@ -46,7 +46,10 @@ def list_models(json: JsonOption = False) -> None:
 
 
 def _size(path: Path) -> str:
-    return f"{path.stat().st_size / 1e6:.1f} MB" if path.is_file() else "gone"
+    if not path.is_file():
+        return "gone"
+    size = path.stat().st_size
+    return f"{size / 1e6:.1f} MB" if size >= 100_000 else f"{size / 1e3:.1f} kB"
 
 
 @models_app.command(

@@ -15,11 +15,11 @@ from rich.table import Table
 
 from mien.errors import PersonaError
 from mien.personas.create import Choice
-from mien.personas.library import Entry, Library
+from mien.personas.library import Entry, Library, cast_names
 from mien.personas.persona import Consent, Persona
 from mien.personas.validation import MAX_TEXT_CHARS
 from mien_streamer.cli.app import persona_app
-from mien_streamer.cli.console import say, say_json, stderr, stdout
+from mien_streamer.cli.console import say, say_json, say_warning, stderr, stdout
 from mien_streamer.cli.options import finite
 from mien_streamer.cli.setup import open_library
 from mien_streamer.cli.values import parse_face
@@ -67,6 +67,8 @@ def create(
     from mien.personas.create import create_persona
 
     library = open_library()
+    if not replace:
+        library.check_new(name)
     descriptor = FaceDescriptor()
     try:
         with FaceTracker() as finder:
@@ -86,6 +88,8 @@ def create(
         library.add(found.persona, overwrite=True)
         tell_fit(found)
     say(f"{name}: made of {len(photos)} photo{'s' if len(photos) > 1 else ''}, kept in {path}")
+    if name.lower() in cast_names():
+        say_warning(f"it is worn in place of the cast's {name} until you remove it")
     say(f"wear it: mien live -p {name}")
 
 
