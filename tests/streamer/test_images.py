@@ -73,6 +73,19 @@ def test_a_folder_that_exists_keeps_its_other_files_and_survives_an_abort(tmp_pa
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
+@pytest.mark.parametrize("name", ["cut.png", "cut.webp", "cut.tiff"])
+def test_what_was_cut_out_does_not_come_to_light(tmp_path: Path, name: str) -> None:
+    """Editors keep the colours of what they make transparent."""
+    picture = np.full((30, 40, 4), (200, 100, 50, 255), np.uint8)
+    picture[:, :20, 3] = 0
+    path = tmp_path / name
+    Image.fromarray(picture).save(path, **({"lossless": True} if "webp" in name else {}))
+    [frame] = open_source(str(path)).frames()
+    assert frame.bgr.shape == (30, 40, 3)
+    assert (frame.bgr[:, :20] == 128).all()
+    assert (frame.bgr[:, 20:] == (50, 100, 200)).all()
+
+
 def test_pictures_of_mixed_sizes_are_an_error_naming_both(tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "in", ["a1.png", "a2.png"])
     cv2.imwrite(str(folder / "a3.png"), striped(0, 50, 30))

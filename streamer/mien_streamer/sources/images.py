@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -10,8 +11,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from mien.errors import MediaError
+from mien.personas.photos import read_photo
 from mien.types import Frame, U8Array
 from mien_streamer.sources.source import ClosingSource, SourceInfo, ns_from_ticks
 
@@ -21,7 +24,7 @@ FOLDER_FPS = Fraction(25)
 
 
 def read_image(path: Path) -> U8Array:
-    """(H, W, 3) uint8 BGR, upright by its EXIF tag.
+    """(H, W, 3) uint8 BGR, upright by its EXIF tag; what is transparent is mid grey.
 
     Raises:
         MediaError: the file is missing, empty or not a picture.
@@ -42,7 +45,19 @@ def read_image(path: Path) -> U8Array:
         ) from error
     if picture is None:
         raise MediaError(f"{path} is not a picture, or it is damaged", "export it as PNG or JPEG")
+    if _is_transparent(data):
+        # OpenCV drops the alpha, and what was cut out comes to light.
+        picture = read_photo(path, max_side_px=max(picture.shape))
     return np.ascontiguousarray(picture, np.uint8)
+
+
+def _is_transparent(data: U8Array) -> bool:
+    """Whether the file says that its pixels are; reads its header alone."""
+    try:
+        with Image.open(io.BytesIO(data.data), formats=("PNG", "WEBP", "TIFF")) as image:
+            return bool(image.has_transparency_data)
+    except (OSError, ValueError):  # a format without transparency, or one of OpenCV's own
+        return False
 
 
 def natural_key(path: Path) -> list[tuple[int, int | str]]:
