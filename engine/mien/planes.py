@@ -20,6 +20,24 @@ Box = tuple[int, int, int, int]
 """(left, top, right, bottom) in whole pixels, the last two outside."""
 
 
+def even_box(box: Box, size: tuple[int, int]) -> Box | None:
+    """A box grown to even pixels inside a picture of even (height, width); None if it is empty."""
+    left, top = max(box[0], 0) & ~1, max(box[1], 0) & ~1
+    right = min(box[2] + box[2] % 2, size[1])
+    bottom = min(box[3] + box[3] % 2, size[0])
+    return None if left >= right or top >= bottom else (left, top, right, bottom)
+
+
+class OwnPlanes(Protocol):
+    """A picture beside its pixels, wherever it lies: :class:`Planes`, or one on a card."""
+
+    @property
+    def matrix(self) -> Matrix: ...
+    @property
+    def bgr(self) -> U8Array: ...
+    def write_back(self, boxes: Sequence[Box]) -> None: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planes:
     """What a picture was decoded to. The frame that holds it owns the memory.
@@ -56,11 +74,11 @@ class Planes:
         two by two pixels, and boxes grow to even ones.
         """
         height, width = self.y.shape
-        for left, top, right, bottom in boxes:
-            x0, y0 = max(left, 0) & ~1, max(top, 0) & ~1
-            x1, y1 = min(right + right % 2, width), min(bottom + bottom % 2, height)
-            if x0 >= x1 or y0 >= y1:
+        for box in boxes:
+            grown = even_box(box, (height, width))
+            if grown is None:
                 continue
+            x0, y0, x1, y1 = grown
             half = slice(y0 // 2, y1 // 2), slice(x0 // 2, x1 // 2)
             _kernels.bgr_to_i420(
                 self.bgr[y0:y1, x0:x1],
@@ -122,7 +140,8 @@ def as_it_came(frame: Frame) -> Frame:
 
 
 def planes_for_sink(frame: Frame, matrix: Matrix) -> Planes | None:
-    """Planes of this matrix that agree with the frame's pixels, if there are."""
+    """Planes of this matrix, on the host, that agree with the frame's pixels, if there are."""
     planes = frame.planes
-    agrees = planes is not None and planes.bgr is frame.bgr and planes.matrix == matrix
-    return planes if agrees else None
+    if not isinstance(planes, Planes) or planes.bgr is not frame.bgr:
+        return None
+    return planes if planes.matrix == matrix else None

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from mien.planes import Planes
+    from mien.planes import OwnPlanes
 
 U8Array = npt.NDArray[np.uint8]
 F32Array = npt.NDArray[np.float32]
@@ -47,8 +47,8 @@ class Frame:
     bgr: U8Array
     capture_ns: int
     pts_ns: int
-    decoded: Planes | None = None
-    planes: Planes | None = None
+    decoded: OwnPlanes | None = None
+    planes: OwnPlanes | None = None
 
     @property
     def size(self) -> tuple[int, int]:

@@ -103,11 +103,18 @@ def is_plain(frame: av.VideoFrame) -> bool:
     planes are then what sinks take."""
     return (
         frame.format.name == "yuv420p"
-        and range_of(frame) is ColorRange.MPEG
-        and frame.color_trc not in _HDR_CURVES
-        and frame.colorspace not in _WIDE_MATRICES
+        and is_limited_sdr(frame)
         and frame.width % 2 == 0
         and frame.height % 2 == 0
+    )
+
+
+def is_limited_sdr(frame: av.VideoFrame) -> bool:
+    """Whether a picture is of limited range and neither HDR nor of wide gamut."""
+    return (
+        range_of(frame) is ColorRange.MPEG
+        and frame.color_trc not in _HDR_CURVES
+        and frame.colorspace not in _WIDE_MATRICES
     )
 
 

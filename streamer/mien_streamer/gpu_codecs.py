@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
@@ -66,6 +67,27 @@ def choose_encoder(codecs: Codecs) -> str:
         raise DeviceError(refusal, "use --codecs auto or cpu")
     logger.warning("%s; videos are encoded on the CPU", refusal)
     return "libx264"
+
+
+def card_for(codecs: Codecs, device: str) -> int | None:
+    """The card on which pictures can stay from decoder to encoder; None where they cannot.
+
+    Args:
+        codecs: as asked for.
+        device: ``--device``; the first card that it names, else the first that there is.
+    """
+    if codecs == "cpu" or nvenc_refusal():
+        return None
+    numbers = re.findall(r"\d+", device)
+    index = int(numbers[0]) if numbers else 0
+    try:
+        from mien.gpu import Gpu
+
+        Gpu(index).close()
+    except DeviceError as error:
+        logger.info("decoded pictures come to the host: %s", error.what)
+        return None
+    return index
 
 
 def nvdec(index: int = 0) -> HWAccel:

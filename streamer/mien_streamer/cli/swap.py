@@ -19,6 +19,7 @@ from mien_streamer.cli.setup import find_persona
 from mien_streamer.cli.show_run import Wishes, play_file
 from mien_streamer.cli.values import parse_geometry
 from mien_streamer.geometry import with_geometry
+from mien_streamer.gpu_codecs import card_for
 from mien_streamer.sinks import VideoOptions, planes_taken
 from mien_streamer.sources import ImageSource, open_source
 from mien_streamer.sources.images import IMAGE_SUFFIXES
@@ -104,7 +105,8 @@ def swap(
     def swap_one(job: Job, beside: Beside | None) -> FileRun:
         stream = replace(config, stream=Path(job.source).name)
         taken = planes_taken(str(job.output))
-        opened = open_source(job.source, fps=fps, codecs=codecs.value, planes=taken)
+        card = card_for(codecs.value, device) if taken else None
+        opened = open_source(job.source, fps=fps, codecs=codecs.value, planes=taken, card=card)
         names = [path.name for path in opened.paths] if isinstance(opened, ImageSource) else []
         try:
             if opened.info.frame_count != 1 and _is_one_picture(job.output):
@@ -114,7 +116,7 @@ def swap(
                 )
             geometry = parse_geometry(opened.info, mirror=mirror, crop=crop, size=size, fps=fps)
             opened = with_geometry(opened, geometry)
-            video = VideoOptions(codecs=codecs.value)
+            video = VideoOptions(codecs=codecs.value, card=card)
             if cast is not None:
                 return play_file(opened, cast, job.output, stream, Wishes(swapper=swapper))
             assert worn is not None

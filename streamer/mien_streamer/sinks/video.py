@@ -20,6 +20,7 @@ from mien.errors import DeviceError, OutputError, UsageError
 from mien.planes import planes_for_sink
 from mien.types import Frame, U8Array
 from mien.yuv import Matrix
+from mien_streamer.card_frames import CardWriter, card_codec, card_planes_for_sink
 from mien_streamer.colour import picture_of_planes, tag_bt709, yuv420_bt709_from_bgr
 from mien_streamer.gpu_codecs import NVENC, Codecs, choose_encoder, nvenc_options
 from mien_streamer.sinks.audio import AudioTracks
@@ -50,12 +51,14 @@ class VideoOptions:
             720p on two cores.
         audio: carry the input's audio tracks over.
         codecs: where pictures are encoded: ``auto`` takes the GPU where its encoder opens.
+        card: number of the GPU that encodes; pictures that lie there stay there.
     """
 
     crf: float = 18.0
     preset: str = "veryfast"
     audio: bool = True
     codecs: Codecs = "cpu"
+    card: int | None = None
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.crf <= 51.0:
@@ -94,6 +97,7 @@ class VideoFileSink(ClosingSink):
         self._audio: AudioTracks | None = None
         self._size: tuple[int, int] | None = None
         self._last_ticks: int | None = None
+        self._writer: CardWriter | None = None
         self._done = False
         self.frames = 0
         self.encoder = ""
@@ -115,7 +119,7 @@ class VideoFileSink(ClosingSink):
                 f"{_times(self._size)}",
                 "set the output size so that all frames get the same one",
             )
-        picture = _encoder_picture(frame)
+        picture = self._picture(frame)
         picture.pts = self._ticks(frame)
         picture.time_base = self._info.time_base
         try:
@@ -124,6 +128,14 @@ class VideoFileSink(ClosingSink):
             self.abort()
             raise write_error(self._part.target, error) from error
         self.frames += 1
+
+    def _picture(self, frame: Frame) -> av.VideoFrame:
+        on_card = card_planes_for_sink(frame, PLANES) if self._writer is not None else None
+        if on_card is None or self._writer is None:
+            return _encoder_picture(frame)
+        picture = self._writer.picture(on_card)
+        tag_bt709(picture)
+        return picture
 
     def _ticks(self, frame: Frame) -> int:
         ticks = self._info.ticks_from_ns(frame.pts_ns)
@@ -172,9 +184,14 @@ class VideoFileSink(ClosingSink):
         self.encoder = choose_encoder(self._options.codecs)
         if self.encoder == NVENC:
             options = nvenc_options(self._options.crf)
-        stream = container.add_stream(self.encoder, rate=rate, options=options)
+        card = self._options.card if self.encoder == NVENC else None
+        accelerated = card_codec(card) if card is not None else None
+        stream = container.add_stream(self.encoder, rate=rate, options=options, hwaccel=accelerated)
         assert isinstance(stream, VideoStream)
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        form = "yuv420p" if card is None else "nv12"  # of what lies on the card
+        stream.width, stream.height, stream.pix_fmt = width, height, form
+        if card is not None:
+            self._writer = CardWriter(card)
         stream.time_base = self._info.time_base
         coder = stream.codec_context
         coder.time_base = self._info.time_base
@@ -217,6 +234,7 @@ class VideoFileSink(ClosingSink):
             self.abort()
             raise write_error(self._part.target, error) from error
         self._done = True
+        self._leave_card()
         self._part.commit()
 
     def _audio_end(self) -> Fraction | None:
@@ -239,7 +257,13 @@ class VideoFileSink(ClosingSink):
                 self._container.close()
             except (av.error.FFmpegError, OSError) as error:
                 logger.debug("closing an aborted file: %s", error)
+        self._leave_card()
         self._part.discard()
+
+    def _leave_card(self) -> None:
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.close()
 
 
 def _times(size: tuple[int, int]) -> str:

@@ -21,6 +21,7 @@ def open_source(
     loop: bool = False,
     codecs: Codecs = "cpu",
     planes: frozenset[Matrix] = frozenset(),
+    card: int | None = None,
 ) -> Source:
     """An opened source.
 
@@ -33,6 +34,7 @@ def open_source(
         codecs: where a video is decoded; see :data:`~mien_streamer.gpu_codecs.Codecs`.
         planes: matrices of 4:2:0 that the sink takes; see
             :class:`~mien_streamer.sources.video.VideoSource`.
+        card: the GPU on which a video's decoded pictures stay.
         loop: start a ``file:`` over when it ends.
 
     Raises:
@@ -47,13 +49,15 @@ def open_source(
     if kind == "file" and not rest.startswith("//"):
         from mien_streamer.sources.paced import PacedSource
 
-        return PacedSource(_open_path(rest, fps, codecs, planes), loop=loop)
+        return PacedSource(_open_path(rest, fps, codecs, planes, None), loop=loop)
     if "://" in spec:
         return VideoSource(spec, codecs=codecs, planes=planes)
-    return _open_path(spec, fps, codecs, planes)
+    return _open_path(spec, fps, codecs, planes, card)
 
 
-def _open_path(text: str, fps: float | None, codecs: Codecs, planes: frozenset[Matrix]) -> Source:
+def _open_path(
+    text: str, fps: float | None, codecs: Codecs, planes: frozenset[Matrix], card: int | None
+) -> Source:
     path = Path(text).expanduser()
     if path.is_dir():
         rate = None if fps is None else Fraction(fps).limit_denominator(1001)
@@ -62,4 +66,4 @@ def _open_path(text: str, fps: float | None, codecs: Codecs, planes: frozenset[M
         raise MediaError(f"no such file or folder: {text}", "check the path")
     if path.suffix.lower() in IMAGE_SUFFIXES:
         return ImageSource(str(path), [path])
-    return VideoSource(str(path), codecs=codecs, planes=planes)
+    return VideoSource(str(path), codecs=codecs, planes=planes, card=card)

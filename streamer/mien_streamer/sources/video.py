@@ -15,9 +15,10 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from mien.errors import DeviceError, MediaError
-from mien.planes import Planes
+from mien.planes import OwnPlanes
 from mien.types import Frame, U8Array
 from mien.yuv import Matrix
+from mien_streamer.card_frames import CardReader, card_codec, stays_on_card
 from mien_streamer.colour import BgrConverter, is_plain, kept_planes, matrix_of
 from mien_streamer.gpu_codecs import Codecs, decoding_refused, nvdec
 from mien_streamer.orientation import Orientation
@@ -98,6 +99,8 @@ class VideoSource(ClosingSource):
     Args:
         codecs: where the stream is decoded: ``auto`` takes the GPU where its decoder opens.
         planes: of which matrices 4:2:0 planes are kept beside the pixels, for sinks that take them.
+        card: number of the GPU on which decoded pictures stay, for a sink that encodes there;
+            where they cannot, they come to the host as ever. ``close`` the source after the sink.
 
     Raises:
         MediaError: nothing here can be decoded.
@@ -111,9 +114,13 @@ class VideoSource(ClosingSource):
         clock_ns: Callable[[], int] = time.monotonic_ns,
         codecs: Codecs = "cpu",
         planes: frozenset[Matrix] = frozenset(),
+        card: int | None = None,
     ) -> None:
         self._where = where
         self._planes = planes
+        self._card = card if codecs != "cpu" else None
+        self._reader: CardReader | None = None
+        self._iterating = False
         self._codecs = codecs
         self._clock_ns = clock_ns
         self._closing = False
@@ -147,6 +154,10 @@ class VideoSource(ClosingSource):
     def _on_gpu(self) -> av.VideoFrame | None:
         """The first picture by NVDEC; by the CPU where that does not open, and says so."""
         open_media(self._where).close()  # what is wrong with the file is no fault of the GPU
+        if self._card is not None:
+            head = self._on_card(self._card)
+            if head is not None:
+                return head
         why: Exception = DeviceError("it gives no picture")
         try:
             timeout = 10.0 if "://" in self._where else None
@@ -159,6 +170,21 @@ class VideoSource(ClosingSource):
             self._codecs = "cpu"  # it is said once
             head = self._begin(open_media(self._where))
         return head
+
+    def _on_card(self, card: int) -> av.VideoFrame | None:
+        """The first picture, if it can stay on the card; None if this file's pictures cannot."""
+        timeout = 10.0 if "://" in self._where else None
+        try:
+            head = self._begin(av.open(self._where, hwaccel=card_codec(card), timeout=timeout))
+            stays = head is not None and stays_on_card(head, self._planes)
+            if stays and Orientation.of_frame(head) == Orientation():
+                self._reader = self._reader or CardReader(card)
+                return head
+        except (av.error.FFmpegError, OSError, DeviceError) as error:
+            logger.warning("decoded pictures do not stay on the card: %s", error)
+        self._release()
+        self._card = None
+        return None
 
     def _describe(self, head: av.VideoFrame) -> SourceInfo:
         assert self._container is not None
@@ -230,12 +256,15 @@ class VideoSource(ClosingSource):
                 if self._closing:  # closed meanwhile, which is no fault of the file
                     return
                 raise
-        self._started = True
+        self._started = self._iterating = True
         self._closing = False
         try:
             yield from self._frames()
         finally:
+            self._iterating = False
             self._release()
+            if self._closing:
+                self._let_go()
 
     def _frames(self) -> Iterator[Frame]:
         info = self.info
@@ -250,18 +279,28 @@ class VideoSource(ClosingSource):
                 # No timestamp, or time runs backwards (a spliced stream): go on at the rate.
                 ticks = 0 if last is None else last + step
             last = ticks
-            bgr = self._orientation.apply(self._converter.convert(picture))
+            bgr, planes = self._pixels(picture)
             yield Frame(
                 index=index,
                 bgr=bgr,
                 capture_ns=self._clock_ns(),
                 pts_ns=ns_from_ticks(ticks, info.time_base, info.origin_s),
-                decoded=self._kept(picture, bgr),
+                decoded=planes,
             )
             index += 1
         self._report(index, (last or 0) * info.time_base)
 
-    def _kept(self, picture: av.VideoFrame, bgr: U8Array) -> Planes | None:
+    def _pixels(self, picture: av.VideoFrame) -> tuple[U8Array, OwnPlanes | None]:
+        """A picture's pixels, and what it was decoded to where that is kept."""
+        if self._reader is not None and stays_on_card(picture, self._planes):
+            taken = self._reader.take(picture)
+            return taken.bgr, taken
+        if picture.format.name == "cuda":
+            raise MediaError(f"{self._where} changes its format in the middle", "use --codecs cpu")
+        bgr = self._orientation.apply(self._converter.convert(picture))
+        return bgr, self._kept(picture, bgr)
+
+    def _kept(self, picture: av.VideoFrame, bgr: U8Array) -> OwnPlanes | None:
         if not self._planes or self._orientation != Orientation() or not is_plain(picture):
             return None
         matrix = matrix_of(picture)
@@ -293,6 +332,14 @@ class VideoSource(ClosingSource):
         self._closing = True
         if not self._started:
             self._release()
+        if not self._iterating:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Leaves the card; not before, as an encoder may still hold pictures that lie there."""
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.close()
 
     def _release(self) -> None:
         if self._container is not None:
