@@ -23,6 +23,7 @@ from mien.swappers.stylegan3 import LiveFiles, StyleGAN3Swapper
 from mien.swappers.stylegan3.wearing import morph
 from mien.training.persona_recipe import PersonaRecipe
 from mien.types import Frame
+from mien_streamer.cli.build import _models
 from mien_streamer.persona_tuning import PersonaTuning
 from mien_streamer.sources import open_source
 from tests.cli.conftest import Mien, write_clip
@@ -72,6 +73,7 @@ def mira(
     """The file of a persona of the film's performer; tiny networks stand where the shipped do."""
     monkeypatch.setattr("mien_streamer.persona_tuning.shipped_folder", lambda: live.folder)
     monkeypatch.setattr("mien_streamer.persona_tuning.PersonaRecipe", SHORT)
+    monkeypatch.setattr("mien.swappers.stylegan3.networks.shipped_folder", lambda: live.folder)
     monkeypatch.setattr("mien.swappers.stylegan3.tuned.cache_folder", lambda: tmp_path / "cache")
     photo = tmp_path / "front.png"
     cv2.imwrite(str(photo), frames[0].bgr)
@@ -93,6 +95,10 @@ def test_a_film_becomes_layers_that_are_worn_and_go_with_the_persona(
     report = json.loads((run / "report.json").read_text("utf-8"))
     assert report["after"]["held_error"] < 0.9 * report["before"]["held_error"]
     (folded,) = (tmp_path / "cache" / "personas").iterdir()
+    # The swapper's engines are built of both.
+    generators = _models("stylegan3", None, None, tmp_path / "build")
+    assert [model.onnx_path("fp16", "cuda") for model in generators[:2]] == [live.generator, folded]
+    assert generators[1].name == "the generator of mira"
 
     swapper = StyleGAN3Swapper(PipelineConfig(), live)
     with FaceTracker() as tracker:

@@ -21,6 +21,7 @@ from mien_streamer.cli.generator_options import (
     model_library,
     work_folder,
 )
+from mien_streamer.cli.setup import open_library
 
 _SWAPPERS = ("stylegan3",)
 
@@ -33,7 +34,10 @@ _SWAPPERS = ("stylegan3",)
 def build(
     swapper: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Build all generators of a swapper: stylegan3."),
+        typer.Option(
+            metavar="NAME",
+            help="Build all generators of a swapper, those of your personas too: stylegan3.",
+        ),
     ] = None,
     model: ModelOption = None,
     random: RandomOption = None,
@@ -100,7 +104,7 @@ def _models(swapper: str | None, name: str | None, preset: str | None, root: Pat
         return [find_model(name, preset, folder=root)]
     models = [find_model(own, None, folder=root) for own in model_library().names()]
     if swapper is not None:
-        models.insert(0, _shipped())
+        models[:0] = [_shipped(), *_of_personas()]
     if not models:
         raise ModelError(
             "there is no generator to build", "mien models add NAME FILE, or name one with --model"
@@ -114,6 +118,24 @@ def _shipped() -> Model:
     from mien.swappers.stylegan3.networks import shipped_folder
 
     return OnnxModel(LiveFiles(folder=shipped_folder()).generator)
+
+
+def _of_personas() -> list[Model]:
+    """The generators of the library's personas with layers of their own."""
+    from mien.swappers.stylegan3 import LiveFiles
+    from mien.swappers.stylegan3.networks import shipped_folder
+    from mien.swappers.stylegan3.tuned import tuned_generator
+
+    live = LiveFiles(folder=shipped_folder())
+    models: list[Model] = []
+    for entry in open_library().list():
+        worn = entry.file.persona if entry.file is not None else None
+        tuning = worn.tunings.get(live.key()) if worn is not None else None
+        if worn is not None and tuning is not None:
+            model = OnnxModel(tuned_generator(live, worn, tuning))
+            model.name = f"the generator of {worn.name}"
+            models.append(model)
+    return models
 
 
 def _cost(model: Model, path: Path, level: int) -> str:
