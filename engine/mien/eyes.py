@@ -118,7 +118,7 @@ def iris_colour_or_grey(image_bgr: U8Array, landmarks: F32Array) -> F32Array:
 
 def recolour_irises(
     image_bgr: U8Array, landmarks: F32Array, own_bgr: F32Array, wanted_bgr: F32Array
-) -> None:
+) -> list[tuple[int, int, int, int]]:
     """Gives the irises another colour, in place; highlights and lids stay.
 
     Args:
@@ -126,7 +126,11 @@ def recolour_irises(
         landmarks: (478, 3) float32, image pixels.
         own_bgr: (3,) the irises' present colour.
         wanted_bgr: (3,) the colour they get under the same light.
+
+    Returns:
+        Left, top, right, bottom of what was painted into.
     """
+    painted = []
     mean = float(own_bgr[0] + own_bgr[1] + own_bgr[2]) / 3.0
     tint = (wanted_bgr * np.float32(1.0 / max(mean, _DARKEST))).astype(np.float32)
     brightest = max(own_bgr.tolist())
@@ -147,3 +151,6 @@ def recolour_irises(
                 brightest,
                 opening,
             )
+            rows, columns = eye.inside.shape
+            painted.append((eye.left, eye.top, eye.left + columns, eye.top + rows))
+    return painted

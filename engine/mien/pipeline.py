@@ -86,6 +86,10 @@ class Pipeline:
         self._covering = Covering(occlusion, self._blame)
         self._guard = guard
         self._marker = marker
+        frame_on_gpu = getattr(tracker, "frame_on_gpu", None)
+        lend: Callable[[object], None] | None = getattr(swapper, "lend", None)
+        if frame_on_gpu is not None and lend is not None:
+            lend(frame_on_gpu)
         self._lock = threading.Lock()
         self._preparing = threading.Lock()
         self._request = 0

@@ -15,6 +15,15 @@ struct MienFramePart {
     uint32_t frame_number; // counts down: keys of earlier frames are larger, and so forgotten
 };
 
+// A rectangle of the frame that the host has changed since its pixels were sent; empty where height
+// is 0.
+struct MienMend {
+    View<const uint8_t> from;  // BGR
+    uint8_t* to;
+    std::ptrdiff_t row_stride;
+};
+
+static_assert(sizeof(MienMend) == 40, "mien.gpu.packing.Mend must follow");
 static_assert(sizeof(MienFramePart) == 248, "mien.gpu.packing.FramePart must follow");
 
 namespace {
@@ -68,6 +77,16 @@ __device__ __forceinline__ uint8_t matte_at(const MienFramePart& part, const Bou
 }
 
 }  // namespace
+
+// Before the face: a block a rectangle, in a grid that is the same for any number of them.
+extern "C" __global__ void mien_frame_mend(const MienMend* mends) {
+    const MienMend mend = mends[blockIdx.x];
+    const int row = 3 * mend.from.width;
+    for (int i = static_cast<int>(threadIdx.x); i < row * mend.from.height;
+         i += static_cast<int>(blockDim.x)) {
+        mend.to[i / row * mend.row_stride + i % row] = mend.from.row(i / row)[i % row];
+    }
+}
 
 // Pass 1: blocks of (32, triangles of a block), 1-D grid over the triangles.
 extern "C" __global__ void mien_frame_cover(const MienFramePart* parts) {

@@ -80,7 +80,7 @@ extern "C" __global__ void mien_head_mix(const float* encoded, const float* shar
 }
 
 // One block: the tone of the drawn skin, and what it is multiplied by.
-extern "C" __global__ void __launch_bounds__(kToneThreads)
+extern "C" __global__ void __launch_bounds__(kToneThreads, 1)
     mien_head_tone(const MienHeadPart* parts, const float* image, int size, mien::HeadTone* tone) {
     __shared__ float sums[3][kToneThreads];
     const int thread = static_cast<int>(threadIdx.x);
@@ -164,7 +164,7 @@ extern "C" __global__ void __launch_bounds__(kHeadWidth* kHeadHeight)
 
 // Two resamplings, the matte's softening and the blend in one trip. Blocks of (32, 8) walk the
 // patch's tiles, so that the grid is the same for every size of head.
-extern "C" __global__ void __launch_bounds__(kHeadWidth* kHeadHeight)
+extern "C" __global__ void __launch_bounds__(kHeadWidth* kHeadHeight, 2)
     mien_head_composite(const MienHeadPart* parts, const uint8_t* bgra, int size) {
     __shared__ MienHeadPart part;
     __shared__ uint8_t mattes[kHeadHeight + 2 * kHeadRadius][kHeadWidth + 2 * kHeadRadius];

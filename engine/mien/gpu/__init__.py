@@ -4,6 +4,7 @@ Importing this package imports neither PyCUDA nor the driver; opening a :class:`
 """
 
 from mien.gpu.choice import Placement, parse_device, parse_devices, place
+from mien.gpu.crop_path import CropPath
 from mien.gpu.drawn_face import DrawnFace
 from mien.gpu.drawn_head import Head, Tone
 from mien.gpu.driver import Gpu, require_pycuda
@@ -15,6 +16,7 @@ from mien.gpu.images import SOURCES, KernelLibrary, Places, compiled_sources, us
 from mien.gpu.kernels import GpuKernels
 from mien.gpu.memory import DeviceArray, DevicePool, PinnedRing, device_array
 from mien.gpu.rasteriser import FallingBack, Painter, Rasteriser
+from mien.gpu.shared_frame import SharedFrame
 from mien.gpu.transfers import Bundle, Transfers
 
 __all__ = [
@@ -22,6 +24,7 @@ __all__ = [
     "SOURCES",
     "Berth",
     "Bundle",
+    "CropPath",
     "DeviceArray",
     "DevicePool",
     "DrawnFace",
@@ -39,6 +42,7 @@ __all__ = [
     "Placement",
     "Places",
     "Rasteriser",
+    "SharedFrame",
     "StreamPlace",
     "Tone",
     "Transfers",

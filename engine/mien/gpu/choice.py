@@ -18,6 +18,7 @@ from mien.face_mesh import face_mesh
 from mien.gpu.driver import Gpu
 from mien.gpu.frame_path import FramePath
 from mien.gpu.rasteriser import FallingBack, Painter, Rasteriser
+from mien.gpu.shared_frame import SharedFrame
 from mien.inference.cuda_driver import load_driver
 from mien.types import U8Array
 
@@ -58,6 +59,11 @@ class Placement:
     def gpu_ms(self) -> float:
         """What the GPU has worked so far, by its own clock; 0 on the CPU."""
         return self.draw.gpu_ms if isinstance(self.draw, FallingBack) else 0.0
+
+    def lend(self, frame: SharedFrame) -> None:
+        """Draws from pixels that are on a GPU already, if faces are drawn on that one."""
+        if isinstance(self.draw, FallingBack):
+            self.draw.lend(frame)
 
     def close(self) -> None:
         """Lets go of the GPU, if there is one."""

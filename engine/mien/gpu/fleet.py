@@ -20,6 +20,7 @@ from mien.gpu.choice import Placement, parse_devices, place
 from mien.gpu.driver import require_pycuda
 from mien.gpu.load import Busy
 from mien.gpu.rasteriser import FallingBack
+from mien.gpu.shared_frame import SharedFrame
 from mien.types import U8Array
 
 logger = logging.getLogger(__name__)
@@ -179,6 +180,7 @@ class Berth:
         self._refused: set[str] = set()
         self._now: Placement | None = None
         self._next: Placement | None = None
+        self._lent: SharedFrame | None = None
         self._taken = self._left = ""
         self._moving = self._closed = False
         self._busy = Busy(fleet.clock)
@@ -268,6 +270,12 @@ class Berth:
         finally:
             self._busy.note(now.gpu_ms)
 
+    def lend(self, frame: SharedFrame) -> None:
+        """Draws from pixels that are on a card already, for as long as it is this one."""
+        self._lent = frame
+        if self._now is not None:
+            self._now.lend(frame)
+
     def close(self) -> None:
         """Lets go of the card and leaves the fleet; a move under way is undone when it is done."""
         with self._handover:
@@ -298,6 +306,8 @@ class Berth:
 
     def _settle(self, placed: Placement) -> None:
         self._now = placed
+        if self._lent is not None:
+            placed.lend(self._lent)
         self._busy.start(placed.gpu_ms)
         self._moving, self._left = False, ""
         if len(self._devices) > 1 and isinstance(placed.draw, FallingBack):

@@ -21,15 +21,16 @@ from mien.gpu.driver import Gpu
 from mien.gpu.kernels import GpuKernels, launch
 from mien.gpu.lanes import Lane, Layout, Placed
 from mien.gpu.memory import DeviceArray
-from mien.gpu.packing import TRIANGLE_BYTES, Face, FaceMesh, FramePart, View, pack, view, yuv_matrix
+from mien.gpu.packing import TRIANGLE_BYTES, Face, FaceMesh, FramePart, pack, view, yuv_matrix
 from mien.gpu.queueing import FrameWork, Mark
+from mien.gpu.shared_frame import MOST_MENDS, FramePixels, SharedFrame
 from mien.gpu.transfers import Transfers
 from mien.types import F32Array, U8Array
 
 MOST_RADIUS = 8
 """Pixels that the softening of :meth:`FramePath.paint` may reach."""
 
-_KERNELS = ("mien_frame_cover", "mien_frame_composite", "mien_frame_to_yuv")
+_KERNELS = ("mien_frame_mend", "mien_frame_cover", "mien_frame_composite", "mien_frame_to_yuv")
 _MOST_CONSTANTS = 16
 _TEAM = 4  # triangles of a block
 _BLOCKS_A_PROCESSOR = 4
@@ -46,6 +47,9 @@ class FramePath:
     Args:
         gpu: where.
         kernels: of that GPU; closed with this object.
+
+    Attributes:
+        shared: pixels that somebody has sent up already; None where nobody does.
     """
 
     def __init__(self, gpu: Gpu, kernels: GpuKernels | None = None) -> None:
@@ -53,9 +57,10 @@ class FramePath:
         self._kernels = kernels or GpuKernels(gpu)
         pool = self._kernels.pool
         self.transfers = Transfers(gpu, pool)
-        self._work = FrameWork(gpu, "bgr", "nv12")
+        self._work = FrameWork(gpu, "bgr", "mended", "nv12")
         self._constants: dict[tuple[Any, ...], tuple[Any, DeviceArray]] = {}
         self._up, self._down = Lane(gpu, pool), Lane(gpu, pool)
+        self.shared: SharedFrame | None = None
         self._scratch: dict[str, DeviceArray] = {}
         self._number = _FIRST_NUMBER
         self._grid = (_BLOCKS_A_PROCESSOR * gpu.processors, 1)
@@ -200,37 +205,37 @@ class FramePath:
         if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8 or 0 in frame.shape:
             raise ValueError(f"expected frame (H, W, 3) uint8, got {frame.shape} {frame.dtype}")
         check_inside(*at, size, frame.shape[:2])
-        left, top, right, bottom = face.window(at, size, frame.shape[:2])
+        window = left, top, right, bottom = face.window(at, size, frame.shape[:2])
         layout = Layout()
         part_at = layout.place((ctypes.sizeof(FramePart),), np.uint8)
+        pixels = FramePixels.place(layout, self.shared, frame, window)
         changing = self._place(layout, face)
-        pixels = layout.place((bottom - top, right - left, 3), np.uint8)
         up, down = self._up, self._down
-        # Samples on the window's last pixels have taps beside and below it, whose weight is 0.
-        up.fit(layout.nbytes + pixels.pitch + 4)
+        up.fit(layout.nbytes + pixels.slack)
         out = Layout()
         bgr_at, matte_at = out.place((*size, 3), np.uint8), out.place(size, np.uint8)
         down.fit(out.nbytes)
-        # As if the whole frame lay there; nothing outside the window is looked at.
-        origin = up.pointer + pixels.offset - top * pixels.pitch - 3 * left
         part = self._part(face, changing, at, radius)
-        part.face.frame = View(origin, pixels.pitch, *frame.shape[:2])
+        part.face.frame = pixels.send(up)  # nothing outside the window is looked at
         part.window[:] = (left, top, right - 1, bottom - 1)
         part.face.bgr = view(bgr_at.on_device(down.pointer))
         part.face.matte = view(matte_at.on_device(down.pointer))
         self._keys_for(part, size)
         up.fill(part_at, np.frombuffer(bytes(part), np.uint8))
-        up.fill(pixels, frame[top:bottom, left:right])
 
         def queue(stream: Any, mark: Mark) -> None:
             up.send(stream)
             mark("upload")
+            if pixels.mends is not None:
+                self._mend(pixels.mends, stream)
+                mark("mend")
             self._draw(part, part_at, stream, mark)
             down.receive(stream)
             mark("download")
 
         self._ready()
-        self._work.run("bgr", (up.key, down.key, part.face.triangle_count), queue, mark)
+        form = "bgr" if pixels.mends is None else "mended"
+        self._work.run(form, (up.key, down.key, part.face.triangle_count), queue, mark)
         return down.host(bgr_at), down.host(matte_at)
 
     def _in_nv12(
@@ -365,6 +370,11 @@ class FramePath:
             self._kernels.library.function("frame", name)
         if other:
             self._kernels.library.function(*other)
+
+    def _mend(self, mends: Placed, stream: Any) -> None:
+        """What the host has painted since the frame was sent, into its pixels on the GPU."""
+        where = pack(ctypes.c_uint64(self._up.pointer + mends.offset))
+        self._launch("mien_frame_mend", (MOST_MENDS, 1), (256, 1, 1), where, stream)
 
     def _draw(self, part: FramePart, part_at: Placed, stream: Any, mark: Mark) -> None:
         where = pack(ctypes.c_uint64(self._up.pointer + part_at.offset))

@@ -23,8 +23,9 @@ from mien.gpu.frame_path import MOST_RADIUS
 from mien.gpu.kernels import GpuKernels, launch
 from mien.gpu.lanes import Lane, Layout, Placed
 from mien.gpu.memory import DeviceArray, device_array
-from mien.gpu.packing import HeadPart, HeadTone, pack, view
+from mien.gpu.packing import HeadPart, HeadTone, View, pack, view
 from mien.gpu.queueing import FrameWork, Mark, Step
+from mien.gpu.shared_frame import SharedFrame
 from mien.types import F32Array, U8Array
 
 _BLOCK = (32, 8, 1)
@@ -67,6 +68,9 @@ class HeadPath:
         generator: ``ws`` and one more input to ``image``, (1, 4, S, S) float32.
         kernels: of that GPU; closed with this object.
 
+    Attributes:
+        shared: pixels that somebody has sent up already; None where nobody does.
+
     Raises:
         ModelError: the networks do not fit each other.
     """
@@ -84,6 +88,7 @@ class HeadPath:
         pool = self._kernels.pool
         self._work = FrameWork(gpu)
         self._up, self._down = Lane(gpu, pool), Lane(gpu, pool)
+        self.shared: SharedFrame | None = None
         self._encoded = pool.packed((MOST_SOURCES, self._width), np.float32)
         self._picture = pool.packed((self.size, self.size, 4), np.uint8)
         self._grid = (_BLOCKS_A_PROCESSOR * gpu.processors, 1)
@@ -176,21 +181,29 @@ class HeadPath:
         layout = Layout()
         part_at = layout.place((ctypes.sizeof(HeadPart),), np.uint8)
         lists = {name: layout.place((value.size,), np.float32) for name, value in given.items()}
-        pixels = layout.place((*size, 3), np.uint8)
+        left, top = at
+        window = left, top, left + size[1], top + size[0]
+        found = self.shared.take(frame, window) if self.shared is not None else None
+        there = None if found is None else found[0]
+        pixels = layout.place((0 if there else size[0], size[1], 3), np.uint8)
         self._up.fit(layout.nbytes)
         out = Layout()
         tone_at = out.place((ctypes.sizeof(HeadTone),), np.uint8)
         bgr_at, matte_at = out.place((*size, 3), np.uint8), out.place(size, np.uint8)
         self._down.fit(out.nbytes)
         part = self._part(head, at, radius, lists)
-        part.frame = view(pixels.on_device(self._up.pointer))
+        if there is None:
+            part.frame = view(pixels.on_device(self._up.pointer))
+        else:
+            first = there.data + top * there.row_stride + 3 * left
+            part.frame = View(first, there.row_stride, *size)
         part.bgr = view(bgr_at.on_device(self._down.pointer))
         part.matte = view(matte_at.on_device(self._down.pointer))
         self._up.fill(part_at, np.frombuffer(bytes(part), np.uint8))
         for name, value in given.items():
             self._up.fill(lists[name], np.ascontiguousarray(value, np.float32).reshape(-1))
-        left, top = at
-        self._up.fill(pixels, frame[top : top + size[0], left : left + size[1]])
+        if there is None:
+            self._up.fill(pixels, frame[top : top + size[0], left : left + size[1]])
         for name in _KERNELS:  # cannot be loaded while a graph is recorded
             self._kernels.library.function("networks", name)
         key = (self._up.key, self._down.key, head.tone.points.size)

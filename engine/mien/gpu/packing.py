@@ -76,6 +76,12 @@ class FramePart(ctypes.Structure):
     )
 
 
+class Mend(ctypes.Structure):
+    """``MienMend``."""
+
+    _fields_ = (("source", View), ("target", ctypes.c_uint64), ("row_stride", ctypes.c_int64))
+
+
 class HeadPart(ctypes.Structure):
     """``MienHeadPart``."""
 

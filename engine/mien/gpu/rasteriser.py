@@ -14,6 +14,7 @@ from mien.errors import DeviceError
 from mien.gpu.drawn_face import DrawnFace, FaceArrays
 from mien.gpu.driver import Gpu
 from mien.gpu.frame_path import MOST_RADIUS, FramePath
+from mien.gpu.shared_frame import SharedFrame
 from mien.types import F32Array, U8Array
 
 logger = logging.getLogger(__name__)
@@ -81,6 +82,11 @@ class FallingBack:
     def gpu_ms(self) -> float:
         """See :attr:`FramePath.gpu_ms`."""
         return self._path.gpu_ms
+
+    def lend(self, frame: SharedFrame) -> None:
+        """Draws from pixels that are on this GPU already."""
+        if frame.index == self._gpu.index:
+            self._path.shared = frame
 
     def __call__(self, *arguments: Any, **named: Any) -> None:
         """See :class:`Rasteriser`."""

@@ -66,11 +66,13 @@ class EngineNetwork:
 
     Attributes:
         input: as :attr:`Network.input`.
+        names: of the outputs.
         lost: why the GPU is no longer used; empty while it is.
     """
 
     def __init__(self, runner: Runner, cpu: Network, name: str) -> None:
         self._runner, self._cpu, self._name = runner, cpu, name
+        self.names = cpu.names
         [self._source] = runner.inputs
         self.input: F32Array = np.zeros_like(cpu.input)
         self.lost = ""
@@ -82,10 +84,19 @@ class EngineNetwork:
                 outputs = self._runner.run({self._source: self.input})
                 return tuple(outputs[name] for name in self._cpu.names)
             except Exception as error:  # PyCUDA's own have no base class that can be named here
-                self.lost = str(getattr(error, "what", error)) or type(error).__name__
-                logger.warning("%s; %s runs on the CPU from now on", self.lost, self._name)
+                self.lose(str(getattr(error, "what", error)) or type(error).__name__)
         np.copyto(self._cpu.input, self.input)
         return self._cpu.run()
+
+    @property
+    def runner(self) -> Runner:
+        """What runs on the GPU."""
+        return self._runner
+
+    def lose(self, reason: str) -> None:
+        """The GPU is no longer used."""
+        self.lost = reason
+        logger.warning("%s; %s runs on the CPU from now on", reason, self._name)
 
     def close(self) -> None:
         """Frees both."""
@@ -103,12 +114,17 @@ class DeviceNetworks:
     builds it, which takes minutes, once. An engine that gives other numbers is never taken.
 
     Args:
-        device: ``auto`` or ``cuda:N``.
+        device: ``auto``, ``auto:N`` or ``cuda:N``.
         make_runner: a runner of a model by name, for other GPUs than TensorRT's.
+
+    Attributes:
+        device_index: which GPU.
     """
 
     def __init__(self, device: str, make_runner: Callable[[str], Runner] | None = None) -> None:
-        self._device = device
+        index = device.partition(":")[2]
+        self.device_index = int(index) if index.isdecimal() else 0
+        self._is_auto = device.startswith("auto")
         self._make_runner = make_runner or self._tensorrt
         self._on_gpu: dict[str, str] = {}
         self._on_cpu: dict[str, str] = {}
@@ -143,8 +159,9 @@ class DeviceNetworks:
         return lines
 
     def _tensorrt(self, name: str) -> Runner:
-        kind, _, number = self._device.partition(":")
-        return engine_runner(name, int(number or 0), build=kind != "auto")
+        # The landmark network becomes a part of a larger graph; the others have their own.
+        graph = name != NETWORKS[0]
+        return engine_runner(name, self.device_index, build=not self._is_auto, graph=graph)
 
     def _refusal(self, network: EngineNetwork, cpu: Network) -> str:
         """Why the engine is not taken; empty if it is."""
@@ -158,7 +175,7 @@ class DeviceNetworks:
             if not np.abs(one - other).max() <= _TOLERANCE * max(float(np.abs(other).max()), 1.0):
                 return "TensorRT gives other numbers than the CPU"
         cpu_ms, _ = _timed(cpu.run)
-        if self._device.startswith("auto") and gpu_ms >= cpu_ms:
+        if self._is_auto and gpu_ms >= cpu_ms:
             return f"quicker there, {cpu_ms:.2f} ms a run and {gpu_ms:.2f} ms on the GPU"
         return ""
 
@@ -168,6 +185,7 @@ def engine_runner(
     device_index: int = 0,
     *,
     build: bool = True,
+    graph: bool = True,
     progress: Progress | None = None,
 ) -> TensorRTRunner:
     """A TensorRT runner of a model of the catalogue, in whole single precision; engines are kept in
@@ -177,6 +195,7 @@ def engine_runner(
         name: one of :data:`NETWORKS`.
         device_index: which GPU.
         build: False raises instead of building.
+        graph: record the pass as a CUDA graph of its own.
         progress: told about the steps of a build.
 
     Raises:
@@ -189,6 +208,7 @@ def engine_runner(
         model_path(name),
         cache=EngineCache(cache_folder() / "engines"),
         build=build,
+        graph=graph,
         tf32=False,
         device_index=device_index,
         progress=progress,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,6 +23,9 @@ from mien.perception.stills import locate_faces
 from mien.perception.views import in_picture, judgeable, shape_change
 from mien.ranges import ranged
 from mien.types import F32Array, FaceTrack, Frame, U8Array
+
+if TYPE_CHECKING:
+    from mien.gpu import SharedFrame
 
 _SMALLEST_SIDE_PX = 16
 """Pictures smaller than this hold no face worth finding."""
@@ -103,6 +107,12 @@ class FaceTracker:
     def where(self) -> list[str]:
         """What runs where, and why, in lines for people; empty where nothing was chosen."""
         return self._networks.where if isinstance(self._networks, DeviceNetworks) else []
+
+    @property
+    def frame_on_gpu(self) -> SharedFrame | None:
+        """What lies on a GPU of the frame that was tracked last; None where nothing does."""
+        on_gpu = self._landmarker.on_gpu
+        return on_gpu.shared if on_gpu is not None else None
 
     def reset(self) -> None:
         """Forget every track, as after a seek; ids go on counting, the lock stays."""

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol, cast, get_args
+from typing import TYPE_CHECKING, Protocol, cast, get_args
 
 from mien.config import PipelineConfig
 from mien.errors import UsageError
@@ -15,6 +15,9 @@ from mien.personas.persona import Persona
 from mien.swappers.dissolve import Draw, dissolve
 from mien.swappers.registry import Swapper, chosen_swapper, make_swapper
 from mien.types import FaceTrack, Frame, Patch
+
+if TYPE_CHECKING:
+    from mien.gpu import SharedFrame
 
 
 class _Mixing(Protocol):
@@ -91,6 +94,7 @@ class Ensemble:
         self._likeness: float | None = None
         self._first = make(name, config)
         self._swappers: dict[str, Swapper] = {self._first.name: self._first}
+        self._frame_on_gpu: SharedFrame | None = None
 
     @property
     def where(self) -> list[str]:
@@ -104,6 +108,13 @@ class Ensemble:
     def gpu_ms(self) -> float:
         """What the GPU has worked for all swappers so far, by its own clock."""
         return sum(float(getattr(one, "gpu_ms", 0.0)) for one in self._swappers.values())
+
+    def lend(self, frame: SharedFrame) -> None:
+        """Lets every swapper that can draw from pixels that are on the GPU already."""
+        with self._making:
+            self._frame_on_gpu = frame
+            for swapper in self._swappers.values():
+                _lend(swapper, frame)
 
     def prepare(self, persona: Persona) -> object:
         """The persona, ready to be drawn by the ensemble's own swapper."""
@@ -213,6 +224,8 @@ class Ensemble:
                 made = self._make(name, self._config)
                 if self._likeness is not None:
                     _set_likeness(made, self._likeness)
+                if self._frame_on_gpu is not None:
+                    _lend(made, self._frame_on_gpu)
                 self._swappers[name] = made
             return self._swappers[name]
 
@@ -230,3 +243,9 @@ def _set_likeness(swapper: Swapper, likeness: float) -> None:
     setter = getattr(swapper, "set_likeness", None)
     if setter is not None:
         setter(likeness)
+
+
+def _lend(swapper: Swapper, frame: SharedFrame) -> None:
+    lend = getattr(swapper, "lend", None)
+    if lend is not None:
+        lend(frame)

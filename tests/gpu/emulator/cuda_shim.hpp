@@ -22,7 +22,7 @@
 #define __forceinline__ inline
 #define __shared__ static
 #define MIEN_DYNAMIC_SHARED(name) unsigned char* name = emulator::dynamic_shared
-#define __launch_bounds__(n)
+#define __launch_bounds__(...)
 
 struct EmulatedIndex {
     unsigned int x, y, z;

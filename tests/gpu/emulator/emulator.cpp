@@ -29,6 +29,7 @@ const Entry kEntries[] = {
     KERNEL(mien_sample_points, false),     KERNEL(mien_warp_crop, false),
     KERNEL(mien_frame_cover, true),        KERNEL(mien_frame_composite, true),
     KERNEL(mien_frame_to_yuv, true),
+    KERNEL(mien_frame_mend, false),
     KERNEL(mien_face_crop, false),         KERNEL(mien_head_mix, false),
     KERNEL(mien_head_tone, true),          KERNEL(mien_head_picture, true),
     KERNEL(mien_head_composite, true),

@@ -34,7 +34,7 @@ from mien.swappers.mesh.wardrobe import Costume, TextureLevel, make_costume
 from mien.types import F32Array, FaceTrack, Frame, Patch, U8Array
 
 if TYPE_CHECKING:
-    from mien.gpu import Berth, Placement
+    from mien.gpu import Berth, Placement, SharedFrame
 
 # UV units from the oval over which the persona's shape sets in.
 _SHAPE_RIM = 0.05
@@ -64,6 +64,7 @@ class MeshSwapper:
         self._config = config.mesh
         self._threads = config.tracker.threads
         self._placement = _place(config)
+        self._frame_on_gpu: SharedFrame | None = None
         self._raster = _kernels.raster_face if self._placement is None else self._placement.draw
         self._lock = threading.Lock()
         self._performers: dict[int, PerformerModel] = {}
@@ -78,6 +79,12 @@ class MeshSwapper:
         self._bgr = np.empty(0, dtype=np.uint8)
         self._matte = np.empty(0, dtype=np.uint8)
         self._depth = np.empty(0, dtype=np.float32)
+
+    def lend(self, frame: SharedFrame) -> None:
+        """Draws from pixels that are on the GPU already, where faces are drawn on that one."""
+        self._frame_on_gpu = frame
+        if self._placement is not None:
+            self._placement.lend(frame)
 
     def prepare(self, persona: Persona) -> Costume:
         """The persona, ready to be drawn."""
@@ -131,7 +138,9 @@ class MeshSwapper:
         own = performer.iris_bgr
         if config.eyes == "persona" and own is not None and state.iris > 0.0:
             wanted = own + (state.iris_bgr - own) * np.float32(state.iris)
-            recolour_irises(frame.bgr, landmarks, own, wanted)
+            painted = recolour_irises(frame.bgr, landmarks, own, wanted)
+            if self._frame_on_gpu is not None:
+                self._frame_on_gpu.touch(frame.bgr, painted)
         performer.drawn_width = _across(vertices)
         return self._draw(frame, track, vertices, gain, state)
 

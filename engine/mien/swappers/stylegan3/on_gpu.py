@@ -16,7 +16,7 @@ from mien.swappers.stylegan3.placing import part_in_frame
 from mien.types import F32Array, FaceTrack, Frame, HeadPose, Patch, U8Array
 
 if TYPE_CHECKING:
-    from mien.gpu import Gpu, Head, HeadPath
+    from mien.gpu import Gpu, Head, HeadPath, SharedFrame
     from mien.inference.tensorrt import TensorRTRunner
     from mien.inference.tensorrt_stage import EngineStage
 
@@ -88,6 +88,11 @@ class HeadsOnGpu:
     def line(self) -> str:
         """What runs where, for people."""
         return f"stylegan3: networks, placing and blending are one piece of work on {self.device}"
+
+    def lend(self, frame: SharedFrame) -> None:
+        """Draws from pixels that are on this GPU already."""
+        if frame.index == self._gpu.index:
+            self._path.shared = frame
 
     def add(self, name: str, runner: Runner) -> None:
         """One more generator, by the name under which the networks have it; any thread may."""

@@ -41,7 +41,7 @@ from mien.swappers.stylegan3.window import Window
 from mien.types import F32Array, FaceTrack, Frame, Patch
 
 if TYPE_CHECKING:
-    from mien.gpu import Tone
+    from mien.gpu import SharedFrame, Tone
 
 logger = logging.getLogger(__name__)
 
@@ -114,6 +114,11 @@ class StyleGAN3Swapper:
     def gpu_ms(self) -> float:
         """What the GPU has worked on heads so far, by its own clock; 0 where it does not."""
         return self._heads.gpu_ms if self._heads is not None else 0.0
+
+    def lend(self, frame: SharedFrame) -> None:
+        """Draws from pixels that are on the GPU already, where heads are drawn on that one."""
+        if self._heads is not None:
+            self._heads.lend(frame)
 
     def prepare(self, persona: Persona) -> Wearing:
         """The persona, ready to be drawn.
