@@ -53,6 +53,30 @@ def _train(
         return trainer.step
 
 
+def test_a_run_begins_where_another_ended(tmp_path: Path) -> None:
+    shards = draw_shards(tmp_path / "shards")
+    _train(shards, tmp_path / "first", until=40)
+    begin = tmp_path / "first" / WEIGHTS
+
+    def run(name: str, recipe: GeneratorRecipe, begin: Path | None) -> GeneratorTrainer:
+        out = tmp_path / name
+        return GeneratorTrainer(shards, shards, out, recipe, NAMES, "cpu", begin)
+
+    with run("first", TINY, None) as first:
+        wanted = first.score()["held_error"]
+    with run("plain", TINY, None) as plain:
+        assert plain.score()["held_error"] > 1.2 * wanted
+    with run("second", TINY, begin) as second:
+        # Weights were rounded to half precision on the way.
+        assert second.score()["held_error"] == pytest.approx(wanted, rel=0.02)
+        assert second.step == 0
+        second.train(2)
+    with run("second", TINY, begin) as again:
+        assert again.step == 2
+    with pytest.raises(InputError, match="other networks"):
+        run("third", replace(TINY, channel_max=12), begin)
+
+
 def test_the_loss_falls_by_a_third_and_the_error_by_half(tmp_path: Path) -> None:
     shards = draw_shards(tmp_path / "shards")
     with GeneratorTrainer(shards, None, tmp_path / "run", TINY, NAMES, device="cpu") as trainer:

@@ -10,10 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mien.errors import InputError
 from mien.live_view import CONDITION_SIZE, condition_parts
 from mien.networks.face_features import FaceFeatures
 from mien.networks.live import LiveNetwork, live_config
-from mien.networks.live_weights import live_metadata
+from mien.networks.live_weights import live_metadata, live_network, read_live_weights
 from mien.training.critic import Critic
 from mien.training.generator_batches import PortraitBatch, PortraitDeck
 from mien.training.generator_loss import face_errors, generator_loss, matte_overlap
@@ -38,6 +39,10 @@ class GeneratorTrainer(TrainingRun):
         recipe: how to train.
         names: name of every persona that may occur, by its code; each has a latent.
         device: where to train; CUDA if there is one.
+        begin_from: weights of another run, of the same networks and personas, to begin with.
+
+    Raises:
+        InputError: ``begin_from`` is of other networks or personas.
     """
 
     network: LiveNetwork
@@ -51,8 +56,10 @@ class GeneratorTrainer(TrainingRun):
         recipe: GeneratorRecipe,
         names: dict[int, str],
         device: str | None = None,
+        begin_from: Path | None = None,
     ) -> None:
         self.recipe = recipe
+        self._begin_from = begin_from
         self.names = names
         self._place_of = {code: place for place, code in enumerate(sorted(names))}
         self._folder, self._held_folder = shards, held
@@ -79,6 +86,8 @@ class GeneratorTrainer(TrainingRun):
         )
         self.network = LiveNetwork(config, len(self.names), recipe.decoder)
         self.network.encoder.standardise(self._deck.conditions())
+        if self._begin_from is not None and shards is None:
+            self._begin(self._begin_from)
         self.average = LiveNetwork(config, len(self.names), recipe.decoder).requires_grad_(False)
         self.average.load_state_dict(self.network.state_dict())
         for network in (self.network, self.average):
@@ -90,6 +99,19 @@ class GeneratorTrainer(TrainingRun):
         self._features = FaceFeatures().to(self.device) if recipe.perceptual else None
         # Made last: weights of the networks must not depend on what else is made.
         self._critic = self._make_critic() if recipe.adversarial else None
+
+    def _begin(self, path: Path) -> None:
+        """The network as another run left it; how conditions are scaled included."""
+        weights = read_live_weights(path)
+        begun = live_network(weights)
+        same = weights.generator.config == self.network.config
+        names = tuple(self.names[code] for code in sorted(self.names))
+        if not same or weights.names != names or begun.decoder != self.network.decoder:
+            raise InputError(
+                f"{path} holds other networks or personas than the recipe asks for",
+                "give the recipe the widths, layers and decoder of the run that it came from",
+            )
+        self.network.load_state_dict(begun.state_dict())
 
     def _make_critic(self) -> Critic:
         recipe = self.recipe

@@ -64,6 +64,14 @@ def generator(
     recipe: RecipeOption = None,
     until: UntilOption = None,
     device: TrainDeviceOption = None,
+    begin_from: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="FILE",
+            help="Begin with a generator.safetensors of another run, of the same recipe's widths.",
+        ),
+    ] = None,
 ) -> None:
     """Train encoder, latents and generator of the cast. Ctrl-C saves and leaves."""
     try:
@@ -74,7 +82,8 @@ def generator(
         raise _untrained(error) from error
     wanted = read_generator_recipe(recipe) if recipe is not None else GeneratorRecipe()
     scores = train_until_asked(
-        lambda: GeneratorTrainer(shards, held, out, wanted, persona_names(), device), until
+        lambda: GeneratorTrainer(shards, held, out, wanted, persona_names(), device, begin_from),
+        until,
     )
     if scores:
         say(
