@@ -118,7 +118,8 @@ class LatentMaker(Closing):
         key = self._live.key()
         shape, skin = (rows_of(persona, key, self._cast) for persona in (coarse, fine))
         rows = with_fine(shape, skin, self._networks.layers)
-        return replace(coarse, name=name, latents={**coarse.latents, key: rows})
+        # Layers that were tuned to one of them would not know the other.
+        return replace(coarse, name=name, latents={**coarse.latents, key: rows}, tunings={})
 
     def _found(
         self, persona: Persona, portraits: Sequence[Portrait], progress: Progress | None
@@ -133,7 +134,9 @@ class LatentMaker(Closing):
         # One of another version of the networks would mean nothing any more.
         kept = {key: rows for key, rows in persona.latents.items() if not key.startswith("live-")}
         latents = {**kept, self._live.key(): np.ascontiguousarray(fit.rows, np.float32)}
-        return Found(persona=replace(persona, latents=latents), fit=fit, portraits=len(portraits))
+        # Layers were tuned about another latent.
+        worn = replace(persona, latents=latents, tunings={})
+        return Found(persona=worn, fit=fit, portraits=len(portraits))
 
     def _portrait(self, path: Path, choose: Choice | None) -> Portrait:
         image_bgr = read_photo(path)

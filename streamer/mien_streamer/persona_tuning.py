@@ -13,11 +13,12 @@ import numpy as np
 
 from mien.errors import InputError, MediaError, OutputError
 from mien.live_view import LATENT_SIZE
+from mien.networks.live_tuning import tuning_size
 from mien.networks.live_weights import read_live_weights
 from mien.personas.persona import Persona
 from mien.swappers.stylegan3 import LiveFiles
 from mien.swappers.stylegan3.networks import shipped_folder
-from mien.swappers.stylegan3.tuned import tuned_generator
+from mien.swappers.stylegan3.tuned import forget_tuned, tuned_generator
 from mien.swappers.stylegan3.wearing import FINE_FROM
 from mien.training.persona_footage import write_footage
 from mien.training.persona_recipe import PersonaRecipe
@@ -86,15 +87,19 @@ class PersonaTuning:
         self._seconds = 60.0 * minutes
         weights = read_live_weights(self._live.weights)
         self._look(video, weights.generator.config.img_resolution, progress)
-        layers = weights.generator.config.num_ws
+        self._recipe = recipe or PersonaRecipe()
+        config = weights.generator.config
+        vector = persona.tunings.get(self._live.key())
+        # Of another rank: begun anew.
+        fits = vector is not None and len(vector) == tuning_size(config, self._recipe.rank)
         self._trainer = PersonaTrainer(
             folder,
-            recipe or PersonaRecipe(),
+            self._recipe,
             weights,
             self._first_rows(),
-            min(max(round(FINE_FROM * layers), 0), layers),
+            round(FINE_FROM * config.num_ws),
+            vector if fits else None,
         )
-        self._recipe = recipe or PersonaRecipe()
 
     @property
     def steps(self) -> tuple[int, int]:
@@ -136,7 +141,8 @@ class PersonaTuning:
         )
 
     def fold(self, persona: Persona) -> Path:
-        """Writes the generator's file of a persona with layers of its own."""
+        """Writes the generator's file of a persona with layers of its own, for the one before."""
+        forget_tuned(self._persona)
         return tuned_generator(self._live, persona, persona.tunings[self._live.key()])
 
     def close(self) -> None:
@@ -178,7 +184,7 @@ class PersonaTuning:
             path.write_text(json.dumps(about), "utf-8")
 
     def _first_rows(self) -> F32Array:
-        """(2, LATENT_SIZE): the persona's own latent, else the known one nearest its colours."""
+        """(2, LATENT_SIZE): the persona's own latent, else the mean of all that are known."""
         own = self._persona.latents.get(self._live.key())
         if own is not None and own.shape[1] == LATENT_SIZE:
             return np.ascontiguousarray(own[[0, -1]], np.float32)

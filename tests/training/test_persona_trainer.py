@@ -110,6 +110,23 @@ def test_a_killed_run_ends_with_the_same_bits(tmp_path: Path, weights: LiveWeigh
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 
 
+def test_a_second_film_goes_on_from_what_the_first_gave(
+    tmp_path: Path, weights: LiveWeights
+) -> None:
+    with opened(tmp_path / "one", weights, replace(TINY, steps=40)) as trainer:
+        after = trainer.train()["held_error"]
+        rows, vector = trainer.found()
+    folder = tmp_path / "two"
+    folder.mkdir()
+    write_footage(folder / FOOTAGE, draw_footage())
+    coarse = weights.generator.config.num_ws // 2
+    recipe = replace(TINY, steps=10)
+    with PersonaTrainer(folder, recipe, weights, rows[[0, -1]], coarse, vector, "cpu") as trainer:
+        assert trainer.score_before()["held_error"] == pytest.approx(after, rel=1e-5)
+        # The latent moves under the layers that are there, not under those that ship.
+        assert trainer.train(2)["held_error"] < 1.2 * after
+
+
 def test_others_change_less_when_that_is_asked_for(tmp_path: Path, weights: LiveWeights) -> None:
     """How much the layers change what a known latent draws, with the regulariser and without."""
     base = live_network(weights)

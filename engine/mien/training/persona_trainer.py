@@ -70,6 +70,7 @@ class PersonaTrainer(TrainingRun):
         weights: of the generator that is tuned.
         rows: (2, LATENT_SIZE) float32, the latents to begin with.
         coarse: how many of the generator's layers the first latent is for.
+        vector: the change of the layers to begin with, of the recipe's rank; None for none.
         device: where to train; CUDA if there is one.
     """
 
@@ -83,9 +84,11 @@ class PersonaTrainer(TrainingRun):
         weights: LiveWeights,
         rows: F32Array,
         coarse: int,
+        vector: F32Array | None = None,
         device: str | None = None,
     ) -> None:
         self.recipe = recipe
+        self._first_vector = vector
         self._weights, self._first_rows, self._coarse = weights, rows, coarse
         super().__init__(out, recipe, lasting=LASTING, columns=_COLUMNS, device=device)
 
@@ -103,7 +106,8 @@ class PersonaTrainer(TrainingRun):
         self._base = {name: tensor for name, tensor in base.generator.state_dict().items()}
         self._features = FaceFeatures().to(self.device)
         self._others = torch.from_numpy(self._weights.latents).to(self.device)
-        vector = first_tuning(config, recipe.rank, recipe.seed)
+        given = self._first_vector
+        vector = first_tuning(config, recipe.rank, recipe.seed) if given is None else given
         self.network = Tuning(self._first_rows, vector).to(self.device)
         self.average = Tuning(self._first_rows, vector).to(self.device).requires_grad_(False)
         self._start = Tuning(self._first_rows, vector).to(self.device).requires_grad_(False)
@@ -135,7 +139,10 @@ class PersonaTrainer(TrainingRun):
         layers = step >= recipe.pivot_steps
         rows = self.network.rows
         picture = self._draw(
-            rows.detach() if layers else rows, self.network.vector if layers else None, batch, noise
+            rows.detach() if layers else rows,
+            self.network.vector if layers else self._start.vector,
+            batch,
+            noise,
         )
         loss = colour_loss(picture, batch.truth, batch.weights) + _MATTE_SHARE * _lack(
             picture, batch
