@@ -23,6 +23,7 @@ from mien_streamer.cli.report import ReportFile, build_report
 from mien_streamer.cli.setup import find_persona
 from mien_streamer.cli.show_demo import demo_show
 from mien_streamer.cli.strip import Moment, draw_strip, head_view
+from mien_streamer.sinks import VideoOptions
 from mien_streamer.sinks.images import encode_image
 from mien_streamer.sinks.partial import PartialFile, write_error
 from mien_streamer.sources import open_source
@@ -48,6 +49,7 @@ def demo(
     occlusion: options.OcclusionOption = options.Occlusion.OFF,
     swapper: options.SwapperOption = "auto",
     device: options.DevicesOption = "auto",
+    codecs: options.CodecsOption = options.CodecPlace.CPU,
 ) -> int:
     """See it work: swap the bundled clip and show before and after."""
     try:
@@ -58,10 +60,10 @@ def demo(
         raise write_error(out, error) from error
     config = PipelineConfig(device=device, occlusion=OcclusionConfig(mode=occlusion.value))
     if show:
-        return demo_show(out, swapper, config)
+        return demo_show(out, swapper, config, codecs.value)
     worn = find_persona(persona)
     with as_file(files("mien_streamer").joinpath("demo", "driver.mp4")) as clip:
-        source = open_source(str(clip))
+        source = open_source(str(clip), codecs=codecs.value)
         moments = _Moments(source.info.frame_count or 1)
         with ReportFile(out / REPORT) as report_file:
             run = swap_file(
@@ -70,6 +72,7 @@ def demo(
                 out / CLIP,
                 config,
                 swapper_name=swapper,
+                video=VideoOptions(codecs=codecs.value),
                 watch=moments.watch,
             )
             settings = {

@@ -32,7 +32,7 @@ from mien_streamer.cli.values import parse_geometry, parse_size
 from mien_streamer.cli.webrtc_ends import WEBRTC, WebRtcEnds
 from mien_streamer.geometry import with_geometry
 from mien_streamer.loop import LiveStatus, RunStats, run_live
-from mien_streamer.sinks import Sink, open_sink, planes_taken
+from mien_streamer.sinks import Sink, VideoOptions, open_sink, planes_taken
 from mien_streamer.sources import Source, open_source
 
 CAMERA_SIZE = (1280, 720)
@@ -107,6 +107,7 @@ def live(
     occlusion: options.OcclusionOption = options.Occlusion.OFF,
     swapper: options.SwapperOption = "auto",
     device: options.DevicesOption = "auto",
+    codecs: options.CodecsOption = options.CodecPlace.CPU,
     max_faces: options.MaxFacesOption = 1,
     threads: options.ThreadsOption = 1,
     loop: Annotated[
@@ -182,7 +183,7 @@ def live(
         source, sink, host=host, port=port, token=token, certificate=certificate, key=key
     ) as ends:
         opened = ends.open_source(asked) or open_source(
-            source, size=asked, fps=fps, loop=loop, planes=planes_taken(sink)
+            source, size=asked, fps=fps, loop=loop, codecs=codecs.value, planes=planes_taken(sink)
         )
         try:
             geometry = parse_geometry(opened.info, mirror=mirror, crop=crop, size=size, fps=fps)
@@ -194,7 +195,13 @@ def live(
                     pipeline.enrol_performer(wanted_performer)
                 with on_stage(pipeline, who, engine, ports) as door:
                     stats, tally = _run(
-                        pipeline, opened, ends.open_sink() or sink, door, engine, duration
+                        pipeline,
+                        opened,
+                        ends.open_sink() or sink,
+                        door,
+                        engine,
+                        duration,
+                        VideoOptions(codecs=codecs.value),
                     )
                 report_file.write(build_report(stats, settings))
         finally:
@@ -228,10 +235,13 @@ def _run(
     door: Door,
     config: PipelineConfig,
     duration_s: float | None,
+    video: VideoOptions,
 ) -> tuple[RunStats, Tally]:
     tally = Tally(pipeline.process)
     with stop_on_interrupt() as stop:
-        opened = _open_sink(sink, source, config, door, stop) if isinstance(sink, str) else sink
+        opened = (
+            _open_sink(sink, source, config, door, stop, video) if isinstance(sink, str) else sink
+        )
         timer = threading.Timer(duration_s, stop.set) if duration_s is not None else None
         if timer is not None:
             timer.daemon = True
@@ -254,15 +264,21 @@ def _run(
 
 
 def _open_sink(
-    spec: str, source: Source, config: PipelineConfig, door: Door, stop: threading.Event
+    spec: str,
+    source: Source,
+    config: PipelineConfig,
+    door: Door,
+    stop: threading.Event,
+    video: VideoOptions,
 ) -> Sink:
     on_action = door.listener(stop)
     if not config.mark.metadata:
-        return open_sink(spec, source.info, on_action=on_action, on_key=door.on_key)
+        return open_sink(spec, source.info, video=video, on_action=on_action, on_key=door.on_key)
     return open_sink(
         spec,
         source.info,
         metadata=door.statement.container_tags(),
+        video=video,
         on_action=on_action,
         on_key=door.on_key,
         embed=door.statement.embed,

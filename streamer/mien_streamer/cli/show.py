@@ -115,6 +115,7 @@ def play(
     occlusion: options.OcclusionOption = options.Occlusion.OFF,
     swapper: options.SwapperOption = "auto",
     device: options.DevicesOption = "cpu",
+    codecs: options.CodecsOption = options.CodecPlace.CPU,
     max_faces: options.MaxFacesOption = 1,
     threads: options.ThreadsOption = 1,
     report: options.ReportOption = None,
@@ -146,7 +147,7 @@ def play(
         refine=refine,
         occlusion=occlusion,
     )
-    opened = open_source(source.removeprefix("file:"))
+    opened = open_source(source.removeprefix("file:"), codecs=codecs.value)
     try:
         with ReportFile(report) as report_file:
             wishes = Wishes(
@@ -155,6 +156,7 @@ def play(
                 decisions=decisions,
                 audio=audio,
                 swapper=swapper,
+                codecs=codecs.value,
             )
             run = play_file(opened, wanted, output, config, wishes)
             report_file.write(build_report(run.stats, settings))

@@ -16,6 +16,7 @@ from mien_streamer.cli.report import ReportFile, build_report
 from mien_streamer.cli.show_run import Wishes, play_file
 from mien_streamer.cli.strip import draw_rows, head_view
 from mien_streamer.demo import beat
+from mien_streamer.gpu_codecs import Codecs
 from mien_streamer.show_audio import write_wav
 from mien_streamer.sinks.images import encode_image
 from mien_streamer.sinks.partial import PartialFile, write_error
@@ -32,7 +33,12 @@ _LOOKED_AT = ("tunde", "mei across")
 """Cues whose transitions the strip shows step by step."""
 
 
-def demo_show(out: Path, swapper: str = "auto", config: PipelineConfig | None = None) -> int:
+def demo_show(
+    out: Path,
+    swapper: str = "auto",
+    config: PipelineConfig | None = None,
+    codecs: Codecs = "cpu",
+) -> int:
     """Writes film, strip and report into a folder; returns the exit code."""
     folder = files("mien_streamer").joinpath("demo")
     with (
@@ -46,9 +52,11 @@ def demo_show(out: Path, swapper: str = "auto", config: PipelineConfig | None = 
         write_wav(track, beat.render(), beat.RATE)
         with open_source(str(clip)) as probe:
             fps = probe.info.fps or 30
-        source = PingPongSource(lambda: open_source(str(clip)), round(_LENGTH_S * fps))
+        source = PingPongSource(
+            lambda: open_source(str(clip), codecs=codecs), round(_LENGTH_S * fps)
+        )
         moments = _Moments(show, float(fps))
-        wishes = Wishes(audio=track, swapper=swapper)
+        wishes = Wishes(audio=track, swapper=swapper, codecs=codecs)
         run = play_file(source, show, out / FILM, config or PipelineConfig(), wishes, moments.watch)
         report_file.write(build_report(run.stats, {"show": show.name, "out": str(out)}))
     _write(out / STRIP, moments.picture())

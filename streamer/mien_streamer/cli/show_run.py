@@ -19,12 +19,13 @@ from mien_streamer.cli.file_run import FileRun, SwappedOrNothing, progress_bar
 from mien_streamer.cli.report import Tally
 from mien_streamer.cli.setup import find_performer, find_persona
 from mien_streamer.cli.stopping import stop_on_interrupt
+from mien_streamer.gpu_codecs import Codecs
 from mien_streamer.loop import run_offline
 from mien_streamer.show_audio import trimmed_track, with_audio
 from mien_streamer.show_session import ShowSession
 from mien_streamer.show_sound import SoundTrack, hear_file, start_in
 from mien_streamer.show_strip import CueStrip
-from mien_streamer.sinks import Sink, open_sink
+from mien_streamer.sinks import Sink, VideoOptions, open_sink
 from mien_streamer.sinks.partial import PartialFile, refuse_same_file, write_error
 from mien_streamer.sources import Source
 from mien_streamer.sources.skipping import SkippingSource
@@ -42,6 +43,7 @@ class Wishes:
         decisions: write what was decided for every frame here.
         audio: the sound to carry instead of the source's.
         swapper: name of the swapper.
+        codecs: where the video is encoded.
     """
 
     from_cue: str | None = None
@@ -49,6 +51,7 @@ class Wishes:
     decisions: Path | None = None
     audio: Path | None = None
     swapper: str = "auto"
+    codecs: Codecs = "cpu"
 
 
 def config_for(show: Show, config: PipelineConfig) -> PipelineConfig:
@@ -107,7 +110,7 @@ def play_file(
         tally = Tally(process)
         stop = cleaning.enter_context(stop_on_interrupt())
         progress = cleaning.enter_context(progress_bar(source.info.name))
-        sink = _open_sink(output, source, session.statement(find_persona), config)
+        sink = _open_sink(output, source, session.statement(find_persona), config, wishes.codecs)
         checked = SwappedOrNothing(sink, tally, source.info.name, stop)
         stats = run_offline(source, tally, checked, progress=progress, stop=stop)
         if decisions is not None:
@@ -155,13 +158,17 @@ def _sounding(source: Source, audio: Path | None, start_s: float, cleaning: Exit
     return source if unchanged else SkippingSource(source, start_s, info)
 
 
-def _open_sink(output: Path, source: Source, statement: Statement, config: PipelineConfig) -> Sink:
+def _open_sink(
+    output: Path, source: Source, statement: Statement, config: PipelineConfig, codecs: Codecs
+) -> Sink:
+    video = VideoOptions(codecs=codecs)
     if not config.mark.metadata:
-        return open_sink(str(output), source.info)
+        return open_sink(str(output), source.info, video=video)
     return open_sink(
         str(output),
         source.info,
         metadata=statement.container_tags(),
+        video=video,
         embed=statement.embed,
     )
 
