@@ -6,6 +6,8 @@ prints the same figures and more.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
 import pytest
@@ -18,6 +20,7 @@ _NOISE_LEVELS = 2.0
 """Sensor noise, grey levels RMS in every channel, independent from pixel to pixel."""
 
 
+@lru_cache(maxsize=2)
 def scene(shift_px: float) -> U8Array:
     """The astronaut at 1280x720 with a face 240 px wide, moved sideways."""
     zoom = 2.6
@@ -28,8 +31,17 @@ def scene(shift_px: float) -> U8Array:
     return np.asarray(picture, np.uint8)
 
 
+@lru_cache(maxsize=1)
+def sensor() -> F32Array:
+    """A field of noise, larger than a picture: each frame takes another piece of it."""
+    field = np.random.default_rng(0).standard_normal((1000, 1600, 3), np.float32)
+    return np.asarray(field * _NOISE_LEVELS, np.float32)
+
+
 def noisy(picture: U8Array, rng: np.random.Generator) -> U8Array:
-    noise = rng.standard_normal(picture.shape, np.float32) * _NOISE_LEVELS
+    height, width = picture.shape[:2]
+    top, left = (int(rng.integers(0, most)) for most in (1000 - height, 1600 - width))
+    noise = sensor()[top : top + height, left : left + width]
     return np.clip(picture + noise + 0.5, 0, 255).astype(np.uint8)
 
 
