@@ -171,9 +171,11 @@ def test_tensorrt_engines_are_strict_built_once_and_find_the_same_numbers(
             assert isinstance(network, EngineNetwork)
             assert network.input.shape[0] == 1
             network.input[:] = cpu.input[:] = rng.random(cpu.input.shape, np.float32)
+            bound = _engines._HALF_TOLERANCE[name]
             for one, other in zip(network.run(), cpu.run(), strict=True):
-                np.testing.assert_allclose(one, other, atol=1e-5)
+                assert 0.0 < np.abs(one - other).max() < bound
             network.close()
+        assert networks.where[1] == f"{DESCRIPTOR}, {LANDMARKS} run in half precision"
     assert machine.state.builds == 2
     assert machine.state.config is not None
     assert machine.state.config._cleared == {machine.trt.BuilderFlag.TF32}
@@ -208,3 +210,31 @@ def test_a_corrupt_model_is_an_error_everywhere(
     networks = networks_for("cuda:0")
     with pytest.raises(ModelError, match="is corrupt"):
         networks(DESCRIPTOR, 1)
+
+
+def test_half_precision_that_gives_other_numbers_gives_way_to_single() -> None:
+    made: list[PlayedRunner] = []
+
+    def half(name: str) -> PlayedRunner:
+        made.append(PlayedRunner(name, skew=0.31))
+        return made[-1]
+
+    networks = DeviceNetworks("cuda:0", PlayedRunner, half)
+    network = networks(LANDMARKS, 1)
+    assert isinstance(network, EngineNetwork)
+    assert made[0].closed
+    assert network.runner is not made[0]
+    assert networks.where == [f"{LANDMARKS} run on cuda:0 (Played) with TensorRT"]
+    near = DeviceNetworks("cuda:0", PlayedRunner, lambda name: PlayedRunner(name, skew=0.29))
+    assert isinstance(near(LANDMARKS, 1), EngineNetwork)
+    assert near.where[1] == f"{LANDMARKS} run in half precision"
+
+
+def test_without_the_package_onnx_single_precision_is_taken(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnx", None)  # type: ignore[arg-type]
+    networks = networks_for("cuda:0")
+    assert isinstance(networks(DESCRIPTOR, 1), EngineNetwork)
+    assert isinstance(networks, DeviceNetworks)
+    assert networks.where == [f"{DESCRIPTOR} run on cuda:0 (Fake H100) with TensorRT"]

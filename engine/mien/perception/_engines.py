@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
 from statistics import median
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from mien.errors import DeviceError, MienError
+from mien.errors import DeviceError, MienError, OutputError
 from mien.inference import EngineCache, cache_folder
+from mien.inference.half_onnx import write_half
 from mien.inference.runner import Runner
 from mien.inference.tensorrt_build import Progress
 from mien.models.catalogue import model_bytes, model_path
@@ -34,6 +37,9 @@ NETWORKS = (
 # Of the largest output. Both compute in single precision; a wrong network, or one in ten bits, is
 # ten times as far off.
 _TOLERANCE = 1e-3
+# In half precision: pixels of what the network looks at (and, of its beliefs, logits); numbers of a
+# descriptor, of which two people's differ by 0.6 in all. A tenth of that was measured.
+_HALF_TOLERANCE = {NETWORKS[0]: 0.3, NETWORKS[1]: 0.3, NETWORKS[2]: 0.3, NETWORKS[3]: 0.01}
 _RACE_RUNS = 15
 _SEED = 5
 
@@ -116,35 +122,62 @@ class DeviceNetworks:
     Args:
         device: ``auto``, ``auto:N`` or ``cuda:N``.
         make_runner: a runner of a model by name, for other GPUs than TensorRT's.
+        make_half: the same in half precision; None where there is no such thing.
 
     Attributes:
         device_index: which GPU.
     """
 
-    def __init__(self, device: str, make_runner: Callable[[str], Runner] | None = None) -> None:
+    def __init__(
+        self,
+        device: str,
+        make_runner: Callable[[str], Runner] | None = None,
+        make_half: Callable[[str], Runner] | None = None,
+    ) -> None:
         index = device.partition(":")[2]
         self.device_index = int(index) if index.isdecimal() else 0
         self._is_auto = device.startswith("auto")
         self._make_runner = make_runner or self._tensorrt
+        self._make_half = make_half or (None if make_runner is not None else self._half)
+        self._halves: set[str] = set()
         self._on_gpu: dict[str, str] = {}
         self._on_cpu: dict[str, str] = {}
 
     def __call__(self, name: str, threads: int) -> PerceptionNetwork:
         """See :class:`OpenNetwork`."""
         cpu = Network(name, threads)
-        try:
-            runner = self._make_runner(name)
-        except MienError as error:
-            self._on_cpu[name] = error.what
-            return cpu
-        network = EngineNetwork(runner, cpu, name)
-        refusal = self._refusal(network, cpu)
-        if refusal:
-            runner.close()
+        if self._make_half is not None:
+            half, refusal = self._opened(self._make_half, name, cpu, _HALF_TOLERANCE[name], 0.0)
+            if half is not None:
+                self._halves.add(name)
+                return half
+            logger.info("%s is not run in half precision: %s", name, refusal)
+        network, refusal = self._opened(self._make_runner, name, cpu, _TOLERANCE, _TOLERANCE)
+        if network is None:
             self._on_cpu[name] = refusal
             return cpu
-        self._on_gpu[name] = runner.device
         return network
+
+    def _opened(
+        self,
+        make: Callable[[str], Runner],
+        name: str,
+        cpu: Network,
+        absolute: float,
+        relative: float,
+    ) -> tuple[EngineNetwork | None, str]:
+        """The network on the GPU, or why it is not taken."""
+        try:
+            runner = make(name)
+        except MienError as error:
+            return None, error.what
+        network = EngineNetwork(runner, cpu, name)
+        refusal = self._refusal(network, cpu, absolute, relative)
+        if refusal:
+            runner.close()
+            return None, refusal
+        self._on_gpu[name] = runner.device
+        return network, ""
 
     @property
     def where(self) -> list[str]:
@@ -153,6 +186,8 @@ class DeviceNetworks:
         if self._on_gpu:
             device = next(iter(self._on_gpu.values()))
             lines.append(f"{_listed(self._on_gpu)} run on {device} with TensorRT")
+        if self._halves:
+            lines.append(f"{_listed(self._halves)} run in half precision")
         for reason in dict.fromkeys(self._on_cpu.values()):
             names = [name for name, why in self._on_cpu.items() if why == reason]
             lines.append(f"{_listed(names)} run on the CPU: {reason}")
@@ -163,7 +198,18 @@ class DeviceNetworks:
         graph = name != NETWORKS[0]
         return engine_runner(name, self.device_index, build=not self._is_auto, graph=graph)
 
-    def _refusal(self, network: EngineNetwork, cpu: Network) -> str:
+    def _half(self, name: str) -> Runner:
+        return engine_runner(
+            name,
+            self.device_index,
+            build=not self._is_auto,
+            graph=name != NETWORKS[0],
+            half=True,
+        )
+
+    def _refusal(
+        self, network: EngineNetwork, cpu: Network, absolute: float, relative: float
+    ) -> str:
         """Why the engine is not taken; empty if it is."""
         network.input[:] = _probe(network.input.shape)
         cpu.input[:] = network.input
@@ -172,7 +218,8 @@ class DeviceNetworks:
         if network.lost:
             return network.lost
         for one, other in zip(got, expected, strict=True):
-            if not np.abs(one - other).max() <= _TOLERANCE * max(float(np.abs(other).max()), 1.0):
+            bound = max(absolute, relative * float(np.abs(other).max()))
+            if not np.abs(one - other).max() <= bound:
                 return "TensorRT gives other numbers than the CPU"
         cpu_ms, _ = _timed(cpu.run)
         if self._is_auto and gpu_ms >= cpu_ms:
@@ -186,16 +233,18 @@ def engine_runner(
     *,
     build: bool = True,
     graph: bool = True,
+    half: bool = False,
     progress: Progress | None = None,
 ) -> TensorRTRunner:
-    """A TensorRT runner of a model of the catalogue, in whole single precision; engines are kept in
-    the user's cache.
+    """A TensorRT runner of a model of the catalogue; engines are kept in the user's cache.
 
     Args:
         name: one of :data:`NETWORKS`.
         device_index: which GPU.
         build: False raises instead of building.
         graph: record the pass as a CUDA graph of its own.
+        half: convolutions in half precision, which needs the package onnx once; else all of it
+            in whole single precision.
         progress: told about the steps of a build.
 
     Raises:
@@ -205,7 +254,8 @@ def engine_runner(
 
     model_bytes(name)  # checks the file
     return TensorRTRunner(
-        model_path(name),
+        _half_path(name) if half else model_path(name),
+        precision="fp16" if half else "fp32",
         cache=EngineCache(cache_folder() / "engines"),
         build=build,
         graph=graph,
@@ -213,6 +263,19 @@ def engine_runner(
         device_index=device_index,
         progress=progress,
     )
+
+
+def _half_path(name: str) -> Path:
+    """The network's file in half precision, made on first use."""
+    folder = cache_folder() / "onnx"
+    path = folder / f"{name}-{sha256(model_bytes(name)).hexdigest()[:16]}-half.onnx"
+    if not path.is_file():
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"cannot make {folder}: {error}", "check its permissions") from error
+        write_half(model_path(name), path)
+    return path
 
 
 def networks_for(device: str) -> OpenNetwork:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from mien.errors import ModelError, UsageError
+from mien.errors import MissingError, ModelError, UsageError
 from mien.inference import EngineCache, GeneratorModel, synthesis_cost
 from mien.inference.model import Model, OnnxModel
 from mien_streamer.cli.app import app
@@ -80,19 +81,42 @@ def build(
             runner.warm_up()
             done = runner.built or "an engine for this GPU was there already"
             say(f"{wanted.name}: {done}; {runner.engine_path} on {runner.device}")
+    if swapper is not None and folder is None:
+        _build_encoder()
 
 
 def _build_perception() -> None:
-    """Takes the precision and level that the tracker asks for: others it would not find."""
+    """Takes the precisions and level that the tracker asks for: others it would not find."""
     from mien.perception import NETWORKS, engine_runner
 
-    for number, name in enumerate(NETWORKS, start=1):
-        say(f"{number}/{len(NETWORKS)} {name}: a first build takes minutes")
-        with _Bars() as bars:
-            runner = engine_runner(name, progress=bars.update)
+    wanted = [(name, half) for name in NETWORKS for half in (True, False)]
+    for number, (name, half) in enumerate(wanted, start=1):
+        title = f"{name} in half precision" if half else name
+        say(f"{number}/{len(wanted)} {title}: a first build takes minutes")
+        try:
+            with _Bars() as bars:
+                runner = engine_runner(name, half=half, progress=bars.update)
+        except MissingError as error:
+            if not half or find_spec("onnx") is not None:
+                raise
+            say(f"{title}: left out; {error.what}")
+            continue
         with runner:
             done = runner.built or "an engine for this GPU was there already"
-            say(f"{name}: {done}; {runner.engine_path} on {runner.device}")
+            say(f"{title}: {done}; {runner.engine_path} on {runner.device}")
+
+
+def _build_encoder() -> None:
+    """The small network before the StyleGAN3 swapper's generator: it runs beside that."""
+    from mien.swappers.stylegan3 import LiveFiles
+    from mien.swappers.stylegan3.networks import shipped_folder
+    from mien.swappers.stylegan3.on_gpu import encoder_runner
+
+    with _Bars() as bars:
+        runner = encoder_runner(LiveFiles(folder=shipped_folder()), progress=bars.update)
+    with runner:
+        done = runner.built or "an engine for this GPU was there already"
+        say(f"encoder: {done}; {runner.engine_path} on {runner.device}")
 
 
 def _models(swapper: str | None, name: str | None, preset: str | None, root: Path) -> list[Model]:

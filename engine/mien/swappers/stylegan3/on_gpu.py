@@ -11,6 +11,7 @@ from mien import _kernels
 from mien.errors import DeviceError, MienError
 from mien.face_mesh import LEFT_EYE, LEFT_IRIS, RIGHT_EYE, RIGHT_IRIS, VERTEX_COUNT, face_mesh
 from mien.inference import EngineCache, Runner, cache_folder
+from mien.inference.tensorrt_build import Progress
 from mien.swappers.stylegan3.networks import LiveFiles, LiveNetworks
 from mien.swappers.stylegan3.placing import part_in_frame
 from mien.types import F32Array, FaceTrack, Frame, HeadPose, Patch, U8Array
@@ -55,21 +56,13 @@ class HeadsOnGpu:
             MienError: something is missing, or TensorRT refuses.
         """
         from mien.gpu import Gpu, HeadPath
-        from mien.inference.tensorrt import TensorRTRunner
         from mien.inference.tensorrt_stage import EngineStage
 
         generator = EngineStage(_engine(networks.runner("")))
-        runner = TensorRTRunner(
-            live.encoder,
-            cache=EngineCache(cache_folder() / "engines"),
-            build=networks.options.build,
-            graph=False,
-            tf32=False,
-            device_index=networks.options.device_index,
-        )
-        encoder = EngineStage(runner)
+        options = networks.options
+        encoder = EngineStage(encoder_runner(live, options.device_index, build=options.build))
         try:
-            gpu = Gpu(networks.options.device_index)
+            gpu = Gpu(options.device_index)
             try:
                 return cls(gpu, HeadPath(gpu, encoder, generator), encoder)
             except BaseException:
@@ -141,6 +134,37 @@ class HeadsOnGpu:
             except Exception as error:  # PyCUDA's own have no base class that can be named here
                 logger.debug("leaving a GPU that failed: %s", error)
         self._gpu.close()
+
+
+def encoder_runner(
+    live: LiveFiles,
+    device_index: int = 0,
+    *,
+    build: bool = True,
+    progress: Progress | None = None,
+) -> TensorRTRunner:
+    """The encoder as a TensorRT engine, in whole single precision: it is small.
+
+    Args:
+        live: the networks' files.
+        device_index: which GPU.
+        build: False raises instead of building.
+        progress: told about the steps of a build.
+
+    Raises:
+        MienError: something is missing, or TensorRT refuses.
+    """
+    from mien.inference.tensorrt import TensorRTRunner
+
+    return TensorRTRunner(
+        live.encoder,
+        cache=EngineCache(cache_folder() / "engines"),
+        build=build,
+        graph=False,
+        tf32=False,
+        device_index=device_index,
+        progress=progress,
+    )
 
 
 def open_heads(live: LiveFiles, networks: LiveNetworks) -> tuple[HeadsOnGpu | None, str]:
