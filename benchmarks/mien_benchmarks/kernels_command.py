@@ -9,10 +9,9 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from mien.errors import MediaError
 from mien_benchmarks.kernels import KernelBenchSettings, measure_kernels
-from mien_benchmarks.kernels_report import leaderboard as leaderboard_table
-from mien_benchmarks.kernels_report import page, read_result
+from mien_benchmarks.kernels_report import page
+from mien_benchmarks.leaderboard import read_results, tables
 from mien_streamer.cli import options
 from mien_streamer.cli.app import bench_app
 from mien_streamer.cli.console import say, stdout
@@ -59,17 +58,19 @@ def kernels(
                 part.discard()
 
 
-@bench_app.command(epilog="Example: [bold]mien bench leaderboard docs/results/kernels[/bold]")
+@bench_app.command(
+    epilog="Example: [bold]mien bench leaderboard docs/results/kernels docs/results/swap[/bold]"
+)
 def leaderboard(
-    folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="Holds results of mien bench kernels.")
+    folders: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="DIR...", help="Hold results of mien bench kernels and mien bench swap."
+        ),
     ],
 ) -> None:
-    """Print a Markdown table of kernel results from many machines."""
-    paths = sorted(folder.glob("*.json"))
-    if not paths:
-        raise MediaError(f"there is no result in {folder}", "mien bench kernels --json FILE")
-    typer.echo(leaderboard_table([read_result(path) for path in paths]))
+    """Print Markdown tables of results from many machines."""
+    typer.echo(tables(read_results(folders)))
 
 
 def _show(result: dict[str, Any]) -> None:

@@ -33,6 +33,8 @@ from mien_streamer.cli.report import device, versions
 from mien_streamer.geometry import Geometry, with_geometry
 from mien_streamer.sources import open_source
 
+FORMAT = "mien-swap-1"
+"""Another number for every change that breaks readers; see docs/benchmarks.md."""
 WARM_UP = 15
 MEMORY_FRAMES = 60
 SEED = 7
@@ -114,6 +116,7 @@ def _result(
     total = samples.wall(LOOP)
     cpu = {name: samples.cpu(name) for name in (LOOP, *names)}
     return {
+        "format": FORMAT,
         "commit": commit,
         "device": device(),
         "load_average": [round(load, 2) for load in psutil.getloadavg()],

@@ -115,8 +115,9 @@ def test_results_of_others_become_a_table(
     (tmp_path / "two.json").write_text(json.dumps(result), encoding="utf-8")
     assert run(["bench", "leaderboard", str(tmp_path)]) == 0
     lines = capsys.readouterr().out.strip().splitlines()
-    assert lines[0].startswith("| machine | size | blend |")
-    assert {line.split(" | ")[0] for line in lines[2:]} == {"| a / b", "| second"}
+    assert lines[0] == "### Kernels, median ms"
+    assert lines[2].startswith("| machine | size | blend |")
+    assert {line.split(" | ")[0] for line in lines[4:]} == {"| a / b", "| second"}
 
 
 @pytest.mark.parametrize(
