@@ -29,7 +29,7 @@ from mien.pipeline import Outcome, Pipeline
 from mien.types import Frame
 from mien_streamer.cli.console import count, say, say_error, say_warning, stderr
 from mien_streamer.cli.report import Tally
-from mien_streamer.cli.setup import find_performer
+from mien_streamer.cli.setup import find_performer, tell_where
 from mien_streamer.cli.stopping import stop_on_interrupt
 from mien_streamer.loop import run_offline
 from mien_streamer.run_stats import RunStats
@@ -101,8 +101,7 @@ def swap_file(
     stopping = stop_on_interrupt() if beside is None else nullcontext(beside.stop)
     bar = beside.bar if beside is not None else None
     with Pipeline.create(config, swapper_name) as pipeline:
-        for line in pipeline.where:
-            say(line)
+        tell_where(pipeline, config.device)
         if performer is not None:
             pipeline.enrol_performer(find_performer(performer))
         pipeline.set_persona(persona, wait=True)

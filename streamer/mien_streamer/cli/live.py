@@ -24,7 +24,7 @@ from mien_streamer.cli.config_file import load_set_up
 from mien_streamer.cli.console import count, say, say_error, say_warning, stderr
 from mien_streamer.cli.live_stage import Ports, on_stage
 from mien_streamer.cli.report import ReportFile, Tally, build_report
-from mien_streamer.cli.setup import find_performer, find_persona
+from mien_streamer.cli.setup import find_performer, find_persona, tell_where
 from mien_streamer.cli.show_run import config_for
 from mien_streamer.cli.stage_door import Door
 from mien_streamer.cli.stopping import stop_on_interrupt
@@ -189,8 +189,7 @@ def live(
             geometry = parse_geometry(opened.info, mirror=mirror, crop=crop, size=size, fps=fps)
             opened = with_geometry(opened, geometry)
             with ReportFile(report) as report_file, Pipeline.create(engine, swapper) as pipeline:
-                for line in pipeline.where:
-                    say(line)
+                tell_where(pipeline, engine.device)
                 if wanted_performer is not None:
                     pipeline.enrol_performer(wanted_performer)
                 with on_stage(pipeline, who, engine, ports) as door:

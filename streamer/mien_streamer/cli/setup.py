@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from mien.errors import PersonaError
+from mien.errors import DeviceError, PersonaError
+from mien.inference.cuda_driver import load_driver
 from mien.personas.library import Library, default_root
 from mien.personas.persona import Persona
+from mien.pipeline import Pipeline
 from mien.types import F32Array
+from mien_streamer.cli.console import say_warning
 from mien_streamer.cli.values import parse_face
 
 HOME_VARIABLE = "MIEN_HOME"
@@ -18,6 +21,22 @@ def open_library() -> Library:
     """The user's library: under MIEN_HOME if that is set, else where the system keeps data."""
     home = os.environ.get(HOME_VARIABLE)
     return Library(Path(home).expanduser() / "personas" if home else default_root())
+
+
+def tell_where(pipeline: Pipeline, device: str) -> None:
+    """Notes what runs where, unless a machine without a GPU was left to choose: it had no choice.
+
+    Args:
+        pipeline: has chosen.
+        device: what it was asked for.
+    """
+    if device == "auto":
+        try:
+            load_driver()
+        except DeviceError:
+            return
+    for line in pipeline.where:
+        say_warning(line)
 
 
 def find_persona(name_or_path: str, face: str | None = None) -> Persona:
