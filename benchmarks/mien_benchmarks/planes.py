@@ -13,6 +13,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from importlib.resources import as_file, files
 from time import perf_counter
 from typing import Any
@@ -85,8 +86,8 @@ def measure(size: tuple[int, int], frames: int) -> dict[str, Any]:
             if planes is None:
                 continue
             ways: dict[str, Callable[[], av.VideoFrame]] = {
-                "pixels": lambda frame=outcome.frame: yuv420_bt709_from_bgr(frame.bgr),
-                "planes": lambda planes=planes: picture_of_planes(planes, alone=True),
+                "pixels": partial(yuv420_bt709_from_bgr, outcome.frame.bgr),
+                "planes": partial(picture_of_planes, planes, alone=True),
             }
             spent, made = {}, {}
             for name in order.permutation(list(ways)):

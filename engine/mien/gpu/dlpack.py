@@ -160,22 +160,24 @@ class Lent:
         tensor.lanes = 1
         tensor.shape = ctypes.cast(shape, ctypes.POINTER(ctypes.c_int64))
         tensor.strides = ctypes.cast(steps, ctypes.POINTER(ctypes.c_int64))
-        managed.deleter = _give_back
+        managed.deleter = _GIVE_BACK
         address = ctypes.addressof(managed)
         _lent[address] = managed, shape, steps, array
-        return _new(address, _NAME, _forget)
+        return _new(address, _NAME, _FORGET)
 
 
-@_Deleter
 def _give_back(managed: Any) -> None:
     _lent.pop(ctypes.addressof(managed.contents), None)
 
 
-@_Destructor
 def _forget(capsule: int) -> None:
     """A capsule that nobody took."""
     if _valid(capsule, _NAME):
         _lent.pop(_address(capsule, _NAME), None)
+
+
+# Kept for as long as the process lives: whoever holds an array calls them.
+_GIVE_BACK, _FORGET = _Deleter(_give_back), _Destructor(_forget)
 
 
 def lent() -> int:

@@ -176,8 +176,8 @@ class VideoSource(ClosingSource):
         timeout = 10.0 if "://" in self._where else None
         try:
             head = self._begin(av.open(self._where, hwaccel=card_codec(card), timeout=timeout))
-            stays = head is not None and stays_on_card(head, self._planes)
-            if stays and Orientation.of_frame(head) == Orientation():
+            upright = head is not None and Orientation.of_frame(head) == Orientation()
+            if head is not None and upright and stays_on_card(head, self._planes):
                 self._reader = self._reader or CardReader(card)
                 return head
         except (av.error.FFmpegError, OSError, DeviceError) as error:
