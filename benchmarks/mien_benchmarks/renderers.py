@@ -25,9 +25,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from mien.errors import MienError
 from mien.live_view import LIVE_SIZE
 from mien.training.synthetic.acting import Score
-from mien.training.synthetic.drawing import Drawer, NumbaDrawer
+from mien.training.synthetic.drawing import Drawer, NumbaDrawer, open_drawer
 from mien.training.synthetic.figure.studio import develop
 from mien.training.synthetic.location import draw_backdrop, draw_camera, draw_light
 from mien.training.synthetic.stage import Actor, Anatomy, Costumed, Look
@@ -166,16 +167,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     from mien.training.synthetic.batch_drawing import BatchDrawer
 
+    if options.looks < len(_PEOPLE) or options.repeats < 1 or options.threads < 1:
+        parser.error(f"--looks takes {len(_PEOPLE)} or more, --repeats and --threads 1 or more")
+    most = numba.config.NUMBA_NUM_THREADS
+    if options.threads > most:
+        parser.error(f"--threads takes no more than {most} here")
+    try:
+        drawer = open_drawer("cuda") if options.device == "cuda" else BatchDrawer("cpu")
+        anatomy = open_anatomy(options.data)
+    except MienError as error:
+        parser.error(str(error))
     numba.set_num_threads(options.threads)
     torch.set_num_threads(options.threads)
-    drawer = BatchDrawer(options.device)
     results = {
         "device": drawer.name,
         "threads": options.threads,
         "looks": options.looks,
         "versions": {"numba": numba.__version__, "torch": torch.__version__},
         **measure(
-            open_anatomy(options.data), drawer,
+            anatomy, drawer,
             looks=options.looks, repeats=options.repeats, sheet=options.sheet,
         ),
     }  # fmt: skip
