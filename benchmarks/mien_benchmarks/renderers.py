@@ -169,7 +169,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     if options.looks < len(_PEOPLE) or options.repeats < 1 or options.threads < 1:
         parser.error(f"--looks takes {len(_PEOPLE)} or more, --repeats and --threads 1 or more")
-    most = numba.config.NUMBA_NUM_THREADS
+    most = numba.get_num_threads()
     if options.threads > most:
         parser.error(f"--threads takes no more than {most} here")
     try:
