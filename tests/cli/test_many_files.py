@@ -42,7 +42,7 @@ def test_several_files_are_swapped_side_by_side_and_a_bad_one_stops_none(
     result = mien("swap", *inputs, "-p", PERSONA, "-o", out, "--report", report)
     assert result.code == 3
     assert "bad.mp4" in result.err
-    assert "2 of 3 files, 2 loops side by side" in result.out
+    assert "2 of 3 files, 2 at a time" in result.out
     for name in ("a.mp4", "b.mkv"):
         assert len(times_of(out / name)) == 24
         assert f"{out / name}: 24 frames, 24 swapped" in result.out

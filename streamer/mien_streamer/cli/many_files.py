@@ -115,7 +115,8 @@ class ManyFiles:
         if self._error is not None:
             raise self._error
         done = sum(1 for run in self.done.values() if not run.stopped)
-        say(f"{done} of {count(self._count, 'file')}, {count(self._loops, 'loop')} side by side")
+        how = f"{self._loops} at a time" if self._loops > 1 else "one after another"
+        say(f"{done} of {count(self._count, 'file')}, {how}")
         if stop.is_set():
             self._codes.append(EXIT_STOPPED)
         return next((code for code in self._codes if code), 0)
