@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
@@ -69,20 +68,21 @@ def choose_encoder(codecs: Codecs) -> str:
     return "libx264"
 
 
-def card_for(codecs: Codecs, device: str) -> int | None:
+def card_for(codecs: Codecs, device: str, turn: int = 0) -> int | None:
     """The card on which pictures can stay from decoder to encoder; None where they cannot.
 
     Args:
         codecs: as asked for.
-        device: ``--device``; the first card that it names, else the first that there is.
+        device: ``--device``; of the CPU, the first card.
+        turn: of several cards, which one: loops side by side have one each.
     """
     if codecs == "cpu" or nvenc_refusal():
         return None
-    numbers = re.findall(r"\d+", device)
-    index = int(numbers[0]) if numbers else 0
-    try:
-        from mien.gpu import Gpu
+    from mien.gpu import Gpu, process_fleet  # not needed on most machines
 
+    try:
+        cards = process_fleet().cards(device) or [0]
+        index = cards[turn % len(cards)]
         Gpu(index).close()
     except DeviceError as error:
         logger.info("decoded pictures come to the host: %s", error.what)

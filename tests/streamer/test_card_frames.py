@@ -298,12 +298,24 @@ def test_planes_on_a_card_belong_to_the_pixels_that_were_made_of_them(
 
 
 @pytest.mark.parametrize(
-    ("codecs_asked", "device", "card"),
-    [("cpu", "auto", None), ("auto", "auto", 0), ("gpu", "cuda:1", 1), ("gpu", "cuda:1,0", 1)],
+    ("codecs_asked", "device", "turn", "card"),
+    [
+        ("cpu", "auto", 0, None),
+        ("auto", "auto", 0, 0),
+        ("auto", "cpu", 1, 0),
+        ("gpu", "cuda:1", 1, 1),
+        ("gpu", "cuda:1,0", 0, 1),
+        ("gpu", "cuda:all", 3, 1),
+    ],
 )
-def test_the_card_is_the_one_that_draws(
-    cuda: EmulatedCuda, codecs: list[int], codecs_asked: Any, device: str, card: int | None
+def test_loops_side_by_side_have_a_card_each(
+    cuda: EmulatedCuda,
+    codecs: list[int],
+    codecs_asked: Any,
+    device: str,
+    turn: int,
+    card: int | None,
 ) -> None:
-    assert gpu_codecs.card_for(codecs_asked, device) == card
+    assert gpu_codecs.card_for(codecs_asked, device, turn) == card
     cuda.devices = []
-    assert gpu_codecs.card_for(codecs_asked, device) is None
+    assert gpu_codecs.card_for(codecs_asked, device, turn) is None

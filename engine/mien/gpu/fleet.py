@@ -105,6 +105,15 @@ class Fleet:
         """
         return max(len(self._expand(device)), 1)
 
+    def cards(self, device: str) -> list[int]:
+        """Numbers of the cards that a device stands for; empty for the CPU.
+
+        Raises:
+            UsageError: there is no such device.
+            DeviceError: no card can be asked for.
+        """
+        return [_index(one) for one in self._expand(device)]
+
     def leave(self, berth: Berth) -> None:
         """Forgets a stream."""
         with self._lock:

@@ -189,10 +189,12 @@ class Beside:
     Attributes:
         stop: ends all of them.
         bar: has a line for each.
+        loop: number of the loop that swaps this one, from 0.
     """
 
     stop: threading.Event
     bar: Progress
+    loop: int = 0
 
 
 def make_bar() -> Progress:

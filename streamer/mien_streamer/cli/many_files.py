@@ -100,10 +100,12 @@ class ManyFiles:
             Exception: what no input can be blamed for.
         """
         with stop_on_interrupt() as stop, make_bar() as bar:
-            beside = Beside(stop, bar)
             threads = [
                 threading.Thread(
-                    target=self._loop, args=(beside,), name=f"mien-loop-{number}", daemon=True
+                    target=self._loop,
+                    args=(Beside(stop, bar, number),),
+                    name=f"mien-loop-{number}",
+                    daemon=True,
                 )
                 for number in range(self._loops)
             ]

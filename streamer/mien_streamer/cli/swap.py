@@ -105,7 +105,8 @@ def swap(
     def swap_one(job: Job, beside: Beside | None) -> FileRun:
         stream = replace(config, stream=Path(job.source).name)
         taken = planes_taken(str(job.output))
-        card = card_for(codecs.value, device) if taken else None
+        turn = beside.loop if beside is not None else 0
+        card = card_for(codecs.value, device, turn) if taken else None
         opened = open_source(job.source, fps=fps, codecs=codecs.value, planes=taken, card=card)
         names = [path.name for path in opened.paths] if isinstance(opened, ImageSource) else []
         try:
