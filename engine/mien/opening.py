@@ -10,7 +10,7 @@ from mien.config import PipelineConfig
 from mien.guard import Guard
 
 if TYPE_CHECKING:
-    from mien.gpu.fleet import Berth
+    from mien.gpu.berth import Berth
     from mien.pipeline import Pipeline
     from mien.stages import CompositorStage, OcclusionStage, RefinementStage
 

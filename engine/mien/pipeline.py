@@ -36,7 +36,7 @@ from mien.types import F32Array, FaceTrack, Frame
 from mien.wings import NotReadyError, Wings
 
 if TYPE_CHECKING:
-    from mien.gpu.fleet import Berth
+    from mien.gpu.berth import Berth
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from mien.gpu import SOURCES, Gpu, GpuKernels, KernelLibrary, Places
+from mien.gpu import SOURCES, Gpu, GpuKernels, KernelLibrary, Places, process_fleet
 from mien.inference import cuda_driver
 from tests.gpu.backends import CpuBackend, GpuBackend
 from tests.gpu.emulation import EmulatedCuda, Emulator, UpdatingLibcuda, build, compiler
@@ -51,6 +51,7 @@ def machine(emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("mien.gpu.images.usual_places", lambda: made.places)
     monkeypatch.setattr("mien.gpu.choice._RACE_RUNS", 1)
     FakeContext.depth = FakeContext.detached = 0
+    process_fleet.cache_clear()  # it remembers cards that were lost
     return made
 
 

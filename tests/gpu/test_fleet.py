@@ -183,7 +183,7 @@ def test_where_no_card_can_be_used_every_reason_is_given() -> None:
     machine.cards[1].refuses = DeviceError("it is out of memory")
     with pytest.raises(DeviceError, match="cuda:0: it is too old; cuda:1: it is out of memory"):
         machine.fleet.join("one", "cuda:0,1")
-    with pytest.raises(DeviceError, match="^it is too old"):
+    with pytest.raises(DeviceError, match=r"^it is too old"):
         machine.fleet.join("one", "cuda:0")
     assert machine.fleet.streams() == []
     machine.cards.clear()
@@ -275,6 +275,21 @@ def test_a_card_that_does_not_open_in_the_middle_is_passed_over(
     assert "cuda:1 does not take over one: Card 1 is out of memory" in caplog.text
     assert paint(berth) is not None
     assert berth.where().device == "cuda:2 (Card 2)"
+
+
+def test_a_new_stream_is_told_that_every_card_was_lost() -> None:
+    machine = Machine(1)
+    berth = machine.fleet.join("one", "cuda:0")
+    machine.cards[0].broken = GpuLostError("Card 0 failed")
+    with pytest.raises(GpuLostError):
+        paint(berth)
+    with pytest.raises(GpuLostError, match="it failed before: Card 0 failed") as caught:
+        machine.fleet.join("two", "cuda:all")
+    assert caught.value.hint == "start mien again"
+    other = machine.fleet.join("three", "auto")
+    assert other.where().device == "cpu"
+    assert other.where().reason == "it failed before: Card 0 failed"
+    assert machine.cards[0].opened == 1
 
 
 def test_a_full_card_is_left_by_one_stream_and_kept_by_the_others() -> None:

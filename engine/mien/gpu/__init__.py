@@ -3,12 +3,13 @@
 Importing this package imports neither PyCUDA nor the driver; opening a :class:`Gpu` does.
 """
 
+from mien.gpu.berth import Berth, StreamPlace
 from mien.gpu.choice import Placement, parse_device, parse_devices, place
 from mien.gpu.crop_path import CropPath
 from mien.gpu.drawn_face import DrawnFace
 from mien.gpu.drawn_head import Head, Tone
 from mien.gpu.driver import Gpu, require_pycuda
-from mien.gpu.fleet import Berth, Fleet, StreamPlace, process_fleet
+from mien.gpu.fleet import Fleet, process_fleet
 from mien.gpu.frame_path import MOST_RADIUS, FramePath
 from mien.gpu.graph import FrameGraph
 from mien.gpu.head_path import HeadPath
