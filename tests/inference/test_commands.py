@@ -168,19 +168,23 @@ def test_build_without_tensorrt_exits_with_four(
     assert "mien[gpu]" in err
 
 
-def test_build_compiles_once_and_says_what_it_costs(machine: Machine, mien: Mien) -> None:
+def test_build_compiles_once_and_says_what_it_costs(
+    machine: Machine, mien: Mien, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("mien.swappers.stylegan3.on_gpu.cache_folder", lambda: tmp_path)
     mien("models", "add", "mine", T64)
     code, out, err = mien("build", "--swapper", "stylegan3", "--precision", "fp32")
     assert code == 0, err
     assert "1.7 GMAC a picture" in out
     assert "takes minutes" in out
     assert "built in" in out
-    # What was added, and the generator that ships.
-    assert machine.state.builds == 2
+    # What was added, and the generator that ships with its encoder.
+    assert machine.state.builds == 3
+    assert "encoder: " in out
     code, out, _ = mien("build", "--model", "mine", "--precision", "fp32")
     assert code == 0
     assert "there already" in out
-    assert machine.state.builds == 2
+    assert machine.state.builds == 3
 
 
 def test_build_compiles_what_the_tracker_opens(
@@ -189,9 +193,9 @@ def test_build_compiles_what_the_tracker_opens(
     monkeypatch.setattr("mien.perception._engines.cache_folder", lambda: tmp_path)
     code, out, err = mien("build", "--perception")
     assert code == 0, err
-    assert out.count("built in") == machine.state.builds == 4
+    assert out.count("built in") == machine.state.builds == 8
     code, out, _ = mien("build", "--perception")
-    assert out.count("there already") == 4
+    assert out.count("there already") == 8
     code, _, err = mien("build", "--perception", "--folder", str(tmp_path))
     assert code == 2
     assert "leave out --folder" in err
