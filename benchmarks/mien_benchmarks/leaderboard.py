@@ -111,7 +111,7 @@ def _field(holder: dict[str, Any], name: str, kind: type, where: str = "") -> An
     if name not in holder:
         raise _WrongError(f"{where}{name} is missing")
     if not isinstance(holder[name], kind):
-        words = {str: "text", dict: "an object", list: "a list"}
+        words: dict[type, str] = {str: "text", dict: "an object", list: "a list"}
         raise _WrongError(f"{where}{name} is {holder[name]!r}, not {words[kind]}")
     return holder[name]
 

@@ -1,6 +1,6 @@
 """The one way through: track, swap, composite, mark; guarded against every fault.
 
-This is the only module of the engine that knows more than one stage.
+Beside :mod:`mien.opening`, which makes it, this is the only module that knows more than one stage.
 """
 
 from __future__ import annotations
