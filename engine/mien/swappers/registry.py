@@ -31,7 +31,8 @@ class Swapper(Protocol):
         """Everything that depends on the persona alone; may take seconds."""
 
     def swap(self, frame: Frame, track: FaceTrack, state: object) -> Patch:
-        """The persona drawn on one face. The patch is valid until the next call."""
+        """The persona drawn on one face. The patch is valid until the next call; the frame may be
+        painted into inside of it, and nowhere else."""
 
     def close(self) -> None:
         """Releases buffers, networks and devices."""
