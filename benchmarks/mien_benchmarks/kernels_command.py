@@ -65,7 +65,7 @@ def leaderboard(
     folders: Annotated[
         list[Path],
         typer.Argument(
-            metavar="DIR...", help="Hold results of mien bench kernels and mien bench swap."
+            metavar="DIR", help="Hold results of mien bench kernels and mien bench swap."
         ),
     ],
 ) -> None:

@@ -36,7 +36,7 @@ def swap(
     sources: Annotated[
         list[str],
         typer.Argument(
-            metavar="INPUT...",
+            metavar="INPUT",
             help="A video, an image or a folder of images; several go into a folder.",
         ),
     ],
