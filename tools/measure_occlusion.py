@@ -81,30 +81,33 @@ def measure_held(model: Path, faces: Path, sprites: Path, count: int) -> None:
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     session = ort.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
-    both = either = 0
-    cuts: list[float] = []
-    times: list[float] = []
-    for index in range(count):
-        bare = index % 3 == 2
-        sample = deck.sample([99, index], bare=bare)
-        planes = np.dstack([sample.crop, sample.maps]).transpose(2, 0, 1)[None]
-        inputs = planes.astype(np.float32) / 255
-        start = time.perf_counter()
-        found = session.run(None, {"inputs": inputs})[0][0, 0] > 0.5
-        times.append((time.perf_counter() - start) * 1000)
-        face, covered = sample.face > 127, sample.covered > 127
-        if bare:
-            cuts.append(float((found & face).sum() / face.sum()))
-        else:
-            both += int((found & covered & face).sum())
-            either += int(((found | covered) & face).sum())
+    for remembered in (False, True):
+        both = either = 0
+        cuts: list[float] = []
+        times: list[float] = []
+        for index in range(count):
+            bare = index % 3 == 2
+            sample = deck.sample([99, index], bare=bare, remembered=remembered)
+            inputs = sample.inputs.transpose(2, 0, 1)[None].astype(np.float32) / 255
+            start = time.perf_counter()
+            found = session.run(None, {"inputs": inputs})[0][0, 0] > 0.5
+            times.append((time.perf_counter() - start) * 1000)
+            face, covered = sample.face > 127, sample.covered > 127
+            if bare:
+                cuts.append(float((found & face).sum() / face.sum()))
+            else:
+                both += int((found & covered & face).sum())
+                either += int(((found | covered) & face).sum())
+        print(
+            f"held-out people and things, {count} pictures, the bare face "
+            f"{'seen before' if remembered else 'never seen'}: IoU {both / max(either, 1):.3f}"
+        )
+        print(
+            f"  bare faces: mean share cut {np.mean(cuts):.4f}, worst {np.max(cuts):.3f}, "
+            f"{np.mean(np.array(cuts) > _VISIBLE):.3f} of them visibly"
+        )
+        print(f"  net: {np.median(times):.2f} ms (p50), one thread")
     deck.close()
-    print(f"held-out people and things, {count} pictures: IoU {both / max(either, 1):.3f}")
-    print(
-        f"  bare faces: mean share cut {np.mean(cuts):.4f}, worst {np.max(cuts):.3f}, "
-        f"{np.mean(np.array(cuts) > _VISIBLE):.3f} of them visibly"
-    )
-    print(f"  net: {np.median(times):.2f} ms (p50), one thread")
 
 
 def measure_bare(model: Path, paths: list[Path]) -> None:
@@ -150,9 +153,12 @@ def measure_covered(model: Path, clip: Path, occluder: Path) -> None:
 
 
 def measure_pasted(
-    model: Path, paths: list[Path], sprites: Path, count: int, sheet: Path | None
+    model: Path, paths: list[Path], sprites: Path, count: int, bare: int, sheet: Path | None
 ) -> None:
-    """Held-out things pasted on photographs: overlap of what the stage cuts with the truth."""
+    """Held-out things pasted on photographs: overlap of what the stage cuts with the truth.
+
+    ``bare`` pictures of the bare face come first: 4 are too few to remember it.
+    """
     library = read_sprites(sprites)
     with FaceTracker() as finder:
         faces = [_photographed(path, finder) for path in paths]
@@ -162,7 +168,7 @@ def measure_pasted(
         random = np.random.default_rng([77, index])
         face = faces[index % len(faces)]
         sprite = library[int(random.integers(len(library)))]
-        counts, row = _pasted(model, face, sprite, random)
+        counts, row = _pasted(model, face, sprite, bare, random)
         if counts is None:
             continue
         sums = by_kind.setdefault(KINDS[sprite.kind], [0, 0])
@@ -170,7 +176,8 @@ def measure_pasted(
         sums[1] += counts[1]
         rows.append(row)
     both, either = (sum(sums[k] for sums in by_kind.values()) for k in (0, 1))
-    print(f"things pasted on {len(paths)} photographs, {len(rows)} pictures: ", end="")
+    print(f"things pasted on {len(paths)} photographs, {len(rows)} pictures, ", end="")
+    print(f"{bare} bare ones before each: ", end="")
     print(f"IoU {both / max(either, 1):.3f}")
     for kind, (shared, joined) in sorted(by_kind.items()):
         print(f"  {kind}: {shared / max(joined, 1):.3f}")
@@ -194,7 +201,7 @@ def _photographed(path: Path, finder: FaceTracker) -> BareFace:
 
 
 def _pasted(
-    model: Path, face: BareFace, sprite: Sprite, random: np.random.Generator
+    model: Path, face: BareFace, sprite: Sprite, bare: int, random: np.random.Generator
 ) -> tuple[tuple[int, int] | None, U8Array]:
     place = draw_place(sprite, face.landmarks, random)
     picture, alpha = cover(face.picture, face, sprite, place, random)
@@ -202,9 +209,10 @@ def _pasted(
     cut = np.zeros(alpha.shape, np.uint8)
     landmarks = None
     with FaceTracker() as tracker:
-        # Bare first, so that the tracker knows the face; then covered until all is calm.
-        for index in range(8):
-            now = face.picture if index < 4 else picture
+        # Bare first, so that the tracker knows the face, and the stage remembers it; then
+        # covered until all is calm.
+        for index in range(bare + 4):
+            now = face.picture if index < bare else picture
             time_ns = int(index / 30 * 1e9)
             frame = Frame(index=index, bgr=now.copy(), capture_ns=time_ns, pts_ns=time_ns)
             for track in tracker.track(frame)[:1]:
@@ -241,7 +249,8 @@ def main() -> None:
     if chosen.covered:
         measure_covered(model, *chosen.covered)
     if chosen.pasted:
-        measure_pasted(model, chosen.pasted, chosen.sprites, chosen.count, chosen.sheet)
+        for bare in (4, 20):
+            measure_pasted(model, chosen.pasted, chosen.sprites, chosen.count, bare, chosen.sheet)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from mien.compositing import Compositor
 from mien.config import GuardConfig, OcclusionConfig, PipelineConfig
 from mien.errors import ModelError
 from mien.occlusion import OcclusionStage, open_occlusion
+from mien.occlusion_view import INPUT_CHANNELS
 from mien.types import F32Array, FaceTrack, HeadPose, Patch, U8Array
 
 from .conftest import plain_landmarks
@@ -21,12 +22,14 @@ onnx = pytest.importorskip("onnx", reason="builds a small network")
 SIZE = 240
 
 
-def red_net(channels: int = 8, gain: float = 60.0) -> bytes:
-    """ONNX whose output is 1 where the crop is red."""
+def red_net(
+    channels: int = INPUT_CHANNELS, weights: dict[int, float] | None = None, bias: float = -30.0
+) -> bytes:
+    """ONNX whose output is 1 where the crop is red, or where weighted channels say."""
     helper, numbers = onnx.helper, onnx.numpy_helper
     weight = np.zeros((1, channels, 1, 1), np.float32)
-    weight[0, :3, 0, 0] = (-gain, -gain, gain)
-    bias = np.array([-0.5 * gain], np.float32)
+    for channel, value in (weights or {0: -60.0, 1: -60.0, 2: 60.0}).items():
+        weight[0, channel, 0, 0] = value
     nodes = [
         helper.make_node("Conv", ["inputs", "w", "b"], ["logits"]),
         helper.make_node("Sigmoid", ["logits"], ["covered"]),
@@ -37,7 +40,7 @@ def red_net(channels: int = 8, gain: float = 60.0) -> bytes:
         "red",
         [helper.make_tensor_value_info("inputs", shape, [1, channels, 128, 128])],
         [helper.make_tensor_value_info("covered", shape, [1, 1, 128, 128])],
-        [numbers.from_array(weight, "w"), numbers.from_array(bias, "b")],
+        [numbers.from_array(weight, "w"), numbers.from_array(np.array([bias], np.float32), "b")],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     return bytes(model.SerializeToString())
@@ -165,6 +168,23 @@ def test_every_second_picture_is_looked_at_where_looks_are_dear(track: FaceTrack
     for _ in range(6):
         stage.look(_frame(SMALL), track)
     assert len(runs) == 3
+
+
+def test_a_bare_face_is_remembered_to_compare_with(track: FaceTrack) -> None:
+    # Takes for a cover what is darker than it was: blue's difference is channel 8.
+    stage = OcclusionStage(red_net(weights={8: -60.0}, bias=22.0))
+    darker = _frame()
+    darker[SMALL] = 60
+    for _ in range(4):
+        # It was so from the first: nothing is news.
+        assert stage.look(darker, track) is None
+    stage.reset()
+    for _ in range(20):
+        assert stage.look(_frame(), track) is None
+    for _ in range(3):
+        frame = _shown(stage, darker.copy(), track)
+    assert tuple(frame[115, 115]) == (60, 60, 60)
+    assert tuple(frame[150, 150]) == (0, 200, 0)
 
 
 def test_a_face_at_the_picture_s_edge_is_fine(stage: OcclusionStage) -> None:

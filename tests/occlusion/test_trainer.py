@@ -24,6 +24,7 @@ from mien.networks.occlusion import (  # noqa: E402
     multiply_adds,
 )
 from mien.networks.occlusion_onnx import export_occlusion  # noqa: E402
+from mien.occlusion_view import INPUT_CHANNELS  # noqa: E402
 from mien.training.occlusion_loss import occlusion_loss, overlap_counts  # noqa: E402
 from mien.training.occlusion_recipe import (  # noqa: E402
     OcclusionRecipe,
@@ -75,7 +76,7 @@ def _weights(out: Path) -> dict[str, torch.Tensor]:
 def test_the_loss_falls_by_a_tenth(faces: Path, sprites: Path, tmp_path: Path) -> None:
     """The smoke training: dark discs before pale ovals, 96 samples of them."""
     scores = _trainer(faces, sprites, tmp_path / "run").train()
-    assert set(scores) == {"held_iou", "held_iou_mean", "held_false_cut", "held_false_cut_worst"}
+    assert set(scores) == {"held_iou", "held_iou_known", "held_false_cut", "held_false_cut_worst"}
     with (tmp_path / "run" / CURVE).open() as file:
         rows = list(csv.DictReader(file))
     assert [int(row["step"]) for row in rows] == [8, 16, 24]
@@ -141,6 +142,36 @@ def test_another_recipe_and_lost_faces_are_refused(
         OcclusionTrainer(faces, sprites, None, tmp_path / "run", TINY)
 
 
+def test_a_run_begins_with_the_weights_of_a_smaller_one(
+    faces: Path, sprites: Path, tmp_path: Path
+) -> None:
+    _trainer(faces, sprites, tmp_path / "run").train(until=4)
+    begin = tmp_path / "begin.pt"
+    state = torch.load(tmp_path / "run" / CHECKPOINT, weights_only=True)
+    # As if the run had seen two channels less, four times folded.
+    state["network"]["stem.conv.weight"] = state["network"]["stem.conv.weight"][:, :-8]
+    torch.save(state, begin)
+    deeper = replace(TINY, depths=(1, 2))
+    _open.pop().close()
+    _open.append(OcclusionTrainer(faces, sprites, None, tmp_path / "b", deeper, "cpu", begin))
+    network = _open[-1].network
+    smaller = OcclusionNet(OcclusionConfig(widths=TINY.widths, depths=TINY.depths))
+    state["network"]["stem.conv.weight"] = torch.cat(
+        [state["network"]["stem.conv.weight"], torch.zeros(8, 8, 3, 3)], dim=1
+    )
+    smaller.load_state_dict(state["network"])
+    inputs = torch.rand(2, INPUT_CHANNELS, 32, 32)
+    with torch.no_grad():
+        assert torch.equal(network.eval()(inputs), smaller.eval()(inputs))
+    _open.pop().close()
+    wider = replace(TINY, widths=(8, 16))
+    with pytest.raises(InputError, match="fits"):
+        OcclusionTrainer(faces, sprites, None, tmp_path / "c", wider, "cpu", begin)
+    begin.write_bytes(b"torn")
+    with pytest.raises(InputError, match="does not hold"):
+        OcclusionTrainer(faces, sprites, None, tmp_path / "c", TINY, "cpu", begin)
+
+
 def test_recipes_say_what_is_wrong(tmp_path: Path) -> None:
     assert occlusion_recipe_from({"widths": [8, 12], "ema": 0}).ema == 0.0
     with pytest.raises(InputError, match="unknown key"):
@@ -163,7 +194,7 @@ def test_the_onnx_gives_what_the_network_gives(faces: Path, sprites: Path, tmp_p
     path = tmp_path / "net.onnx"
     export_occlusion(tmp_path / "run" / WEIGHTS, path)
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    inputs = np.random.default_rng(1).random((1, 8, 128, 128), np.float32)
+    inputs = np.random.default_rng(1).random((1, INPUT_CHANNELS, 128, 128), np.float32)
     found = session.run(None, {"inputs": inputs})[0]
     network = OcclusionNet(OcclusionConfig(widths=TINY.widths, depths=TINY.depths), normed=False)
     network.load_state_dict(
@@ -182,11 +213,11 @@ def test_folding_the_normalisation_changes_nothing() -> None:
     torch.manual_seed(3)
     network = OcclusionNet(OcclusionConfig(widths=(8, 12), depths=(1, 2)))
     for _ in range(4):
-        network(torch.rand(4, 8, 32, 32))
+        network(torch.rand(4, INPUT_CHANNELS, 32, 32))
     for parameter in network.parameters():
         parameter.data += 0.1 * torch.randn_like(parameter)
     network.eval()
-    inputs = torch.rand(2, 8, 32, 32)
+    inputs = torch.rand(2, INPUT_CHANNELS, 32, 32)
     with torch.no_grad():
         assert torch.allclose(folded(network)(inputs), network(inputs), atol=1e-4)
 

@@ -10,11 +10,13 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra 'train'")
 
 from mien.errors import MediaError  # noqa: E402
+from mien.occlusion_view import UNCHANGED  # noqa: E402
 from mien.training.occlusion_batches import CoveredDeck  # noqa: E402
 from mien.training.occlusion_covering import Place, cover, draw_place  # noqa: E402
-from mien.training.occlusion_harm import dress_face, harm_picture  # noqa: E402
+from mien.training.occlusion_harm import draw_tones, dress_face, soften_and_spoil  # noqa: E402
 from mien.training.occlusion_shards import read_faces  # noqa: E402
 from mien.training.occlusion_sprites import read_sprites  # noqa: E402
+from mien.types import U8Array  # noqa: E402
 
 from .conftest import draw_disc, draw_face  # noqa: E402
 
@@ -83,18 +85,34 @@ def test_things_go_where_the_face_is(kind: str) -> None:
 
 def test_harm_keeps_size_and_kind_and_follows_its_seed() -> None:
     face = draw_face(2)
+
+    def harmed(seed: int) -> U8Array:
+        random = np.random.default_rng(seed)
+        dressed = dress_face(face.picture, face.landmarks, random)
+        return soften_and_spoil(draw_tones(random)(dressed), random)
+
     for seed in range(12):
-        one = harm_picture(
-            dress_face(face.picture, face.landmarks, np.random.default_rng(seed)),
-            np.random.default_rng(seed),
-        )
-        again = harm_picture(
-            dress_face(face.picture, face.landmarks, np.random.default_rng(seed)),
-            np.random.default_rng(seed),
-        )
+        one = harmed(seed)
         assert one.shape == face.picture.shape
         assert one.dtype == np.uint8
-        assert np.array_equal(one, again)
+        assert np.array_equal(one, harmed(seed))
+
+
+def test_a_moment_from_before_shows_what_covers_now(faces: Path, sprites: Path) -> None:
+    deck = CoveredDeck(sorted(faces.glob("*.safetensors")), sprites)
+    inside, outside, alone = [], [], []
+    for n in range(24):
+        sample = deck.sample([2, n], bare=False, remembered=True)
+        news = np.abs(sample.inputs[..., 8:11].astype(int) - UNCHANGED).mean(axis=2)
+        known = sample.inputs[..., 11] > 128
+        if ((sample.covered > 200) & known).sum() > 50:
+            inside.append(news[(sample.covered > 200) & known].mean())
+            outside.append(news[(sample.covered == 0) & known].mean())
+        alone.append(deck.sample([2, n], bare=False, remembered=False).inputs[..., 11].any())
+    deck.close()
+    assert len(inside) > 8
+    assert np.mean(inside) > 1.5 * np.mean(outside)
+    assert not any(alone)
 
 
 def test_files_that_are_not_ours_are_refused(tmp_path: Path, faces: Path, sprites: Path) -> None:

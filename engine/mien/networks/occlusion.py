@@ -34,7 +34,7 @@ class OcclusionConfig:
     """
 
     widths: tuple[int, ...] = (16, 32, 48, 64)
-    depths: tuple[int, ...] = (1, 2, 2, 2)
+    depths: tuple[int, ...] = (1, 2, 3, 3)
 
     def __post_init__(self) -> None:
         if len(self.widths) != len(self.depths) or not self.widths:
@@ -77,7 +77,7 @@ class _Block(nn.Module):
 
 
 class OcclusionNet(nn.Module):
-    """See the module. ``forward`` maps (N, 8, S, S) inputs to (N, 1, S, S) logits.
+    """See the module. ``forward`` maps (N, 12, S, S) inputs to (N, 1, S, S) logits.
 
     Args:
         config: its shape.
@@ -106,7 +106,7 @@ class OcclusionNet(nn.Module):
         """(N, 1, S, S) float32 logits: positive where the face is covered.
 
         Args:
-            inputs: (N, 8, S, S), 0..1.
+            inputs: (N, 12, S, S), 0..1.
         """
         x = functional.leaky_relu(self.stem(self.fold(inputs * 2 - 1)), _LEAK)
         skips: list[torch.Tensor] = []

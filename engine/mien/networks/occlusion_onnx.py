@@ -26,7 +26,7 @@ def export_occlusion(weights_path: Path, onnx_path: Path, size: int = CROP_SIZE)
 
     Args:
         weights_path: safetensors that :mod:`mien.training` wrote.
-        onnx_path: where to; takes ``inputs`` (1, 8, size, size) float32 0..1 and gives
+        onnx_path: where to; takes ``inputs`` (1, 12, size, size) float32 0..1 and gives
             ``covered`` (1, 1, size, size) float32 0..1.
         size: side of the crop.
 

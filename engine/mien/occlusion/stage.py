@@ -19,14 +19,9 @@ from mien.config import GuardMode, OcclusionConfig, PipelineConfig
 from mien.errors import ModelError
 from mien.models.catalogue import model_bytes
 from mien.occlusion.masks import bound, decided, steadied
-from mien.occlusion_view import CROP_SIZE, INPUT_CHANNELS
-from mien.refiner_view import (
-    crop_from_frame,
-    crop_landmarks,
-    cut_crop,
-    draw_maps,
-    frame_from_crop,
-)
+from mien.occlusion.memory import BareMemory
+from mien.occlusion_view import CROP_SIZE, INPUT_CHANNELS, stack_inputs
+from mien.refiner_view import crop_from_frame, crop_landmarks, cut_crop, frame_from_crop
 from mien.types import F32Array, FaceTrack, Patch, U8Array
 
 MOST_CUT: dict[GuardMode, float] = {"hold": 0.45, "off": 0.45, "blur": 0.30, "slate": 0.30}
@@ -62,12 +57,14 @@ class _Memory:
     """What was found on a face before.
 
     Attributes:
-        steady: (S, S) float32, averaged over time.
+        bare: what the face looked like when nothing covered it.
+        steady: (S, S) float32, averaged over time; None before the first guess.
         looked: number of the look.
         ran: whether the net ran at that look.
     """
 
-    steady: F32Array
+    bare: BareMemory
+    steady: F32Array | None
     looked: int
     ran: bool
 
@@ -162,37 +159,42 @@ class OcclusionStage:
 
     def _remembered(self, frame_bgr: U8Array, track: FaceTrack, transform: F32Array) -> F32Array:
         """The guess for this picture, averaged with those before it."""
-        before = self._memories.get(track.track_id)
-        if before is not None and self._looks - before.looked > _FORGOTTEN_AFTER:
-            before = None
-        if before is not None and before.ran and self._too_dear():
+        memory = self._memories.get(track.track_id)
+        if memory is None or self._looks - memory.looked > _FORGOTTEN_AFTER:
+            memory = self._memories[track.track_id] = _Memory(BareMemory(), None, 0, False)
+        memory.looked = self._looks
+        if memory.steady is not None and memory.ran and self._too_dear():
             # The crop follows the face, so that the last mask still lies on it.
-            self._memories[track.track_id] = _Memory(before.steady, self._looks, False)
-            return before.steady
+            memory.ran = False
+            return memory.steady
         start = time.perf_counter()
-        guess = self._run(frame_bgr, track, transform)
+        guess = self._run(frame_bgr, track, transform, memory.bare)
         spent_ms = (time.perf_counter() - start) * 1000
         self._cost_ms += (spent_ms - self._cost_ms) * (_NEWS if self._cost_ms else 1.0)
-        steady = steadied(guess, before.steady if before else None)
+        steady = steadied(guess, memory.steady)
         if not np.isfinite(steady).all():
             raise ModelError("the occlusion net gave no numbers", "reinstall mien")
-        self._memories[track.track_id] = _Memory(steady, self._looks, True)
+        memory.steady, memory.ran = steady, True
         if len(self._memories) > 64:
             self._memories = {
-                key: memory
-                for key, memory in self._memories.items()
-                if self._looks - memory.looked <= _FORGOTTEN_AFTER
+                key: kept
+                for key, kept in self._memories.items()
+                if self._looks - kept.looked <= _FORGOTTEN_AFTER
             }
         return steady
 
     def _too_dear(self) -> bool:
         return 0.0 < self._config.budget_ms < self._cost_ms
 
-    def _run(self, frame_bgr: U8Array, track: FaceTrack, transform: F32Array) -> F32Array:
-        maps = draw_maps(crop_landmarks(track.landmarks, transform), CROP_SIZE)
-        planes = np.dstack([cut_crop(frame_bgr, transform, CROP_SIZE), maps])
+    def _run(
+        self, frame_bgr: U8Array, track: FaceTrack, transform: F32Array, bare: BareMemory
+    ) -> F32Array:
+        landmarks = crop_landmarks(track.landmarks, transform)
+        crop = cut_crop(frame_bgr, transform, CROP_SIZE)
+        planes = stack_inputs(crop, landmarks, bare.recall(self._looks))
         np.multiply(planes.transpose(2, 0, 1), np.float32(1 / 255), out=self._inputs[0])
         found: F32Array = self._session.run(None, {self._name: self._inputs})[0][0, 0]
+        bare.note(crop, landmarks, found, self._looks)
         return found
 
 

@@ -6,6 +6,8 @@ exposure, blur, noise and compression what pictures are like.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import cv2
@@ -17,6 +19,7 @@ from mien.types import F32Array, U8Array
 
 _BEARD_POINTS = (152, 148, 176, 149, 150, 377, 400, 378, 379, 18, 200, 199, 175, 58, 288, 172, 397)
 _CHEEKS = (50, 280, 205, 425, 151, 9)
+_GRAIN_SIDE = 640
 
 
 def dress_face(picture: U8Array, landmarks: F32Array, random: np.random.Generator) -> U8Array:
@@ -46,31 +49,59 @@ def dress_face(picture: U8Array, landmarks: F32Array, random: np.random.Generato
     return np.clip(np.round(image), 0, 255).astype(np.uint8)
 
 
-def harm_picture(picture: U8Array, random: np.random.Generator) -> U8Array:
-    """The picture as a camera would give it: tone, softness, noise, compression."""
+def draw_tones(random: np.random.Generator) -> Callable[[U8Array], F32Array]:
+    """What a camera does to light: exposure, white balance, contrast, saturation.
+
+    Returns:
+        A function of a (H, W, 3) uint8 picture that gives its float32 code values.
+    """
     gain = np.exp(random.normal(0, 0.09, 3)) * np.exp(random.normal(0, 0.22))
     power = float(np.exp(random.normal(0, 0.2)))
     levels = np.arange(256)[:, None] / 255
     tones = np.round(255 * np.clip(levels * gain, 0, 1) ** power).astype(np.uint8)
-    image = cv2.LUT(picture, tones[None]).astype(np.float32)
-    grey = image.mean(axis=2, keepdims=True)
     saturation = 0.0 if random.random() < 0.03 else float(np.exp(random.normal(0, 0.25)))
-    image = grey + (image - grey) * np.float32(saturation)
-    side = len(picture)
+    mixed = np.full((3, 3), (1 - saturation) / 3) + np.eye(3) * saturation
+
+    def toned(picture: U8Array) -> F32Array:
+        bright = cv2.LUT(picture, tones[None]).astype(np.float32)
+        return np.asarray(cv2.transform(bright, mixed), np.float32)
+
+    return toned
+
+
+def soften_and_spoil(image: F32Array, random: np.random.Generator) -> U8Array:
+    """The picture as a camera would give it: softness, noise, compression.
+
+    Args:
+        image: (H, W, 3) float32 code values.
+        random: where chance comes from.
+    """
+    side = len(image)
     if random.random() < 0.25:
         # A small face, scaled up by the camera or by the crop.
         small = int(side * random.uniform(0.35, 0.9))
-        image = cv2.resize(image, (small, small), interpolation=cv2.INTER_AREA)
-        image = cv2.resize(image, (side, side), interpolation=cv2.INTER_LINEAR)
+        image = np.asarray(cv2.resize(image, (small, small), interpolation=cv2.INTER_AREA))
+        image = np.asarray(cv2.resize(image, (side, side), interpolation=cv2.INTER_LINEAR))
     elif random.random() < 0.4:
-        image = cv2.GaussianBlur(image, (0, 0), float(random.uniform(0.3, 2.0)))
+        image = np.asarray(cv2.GaussianBlur(image, (0, 0), float(random.uniform(0.3, 2.0))))
     if random.random() < 0.08:
         image = _moved(image, random)
+    return spoil(image, random)
+
+
+def spoil(image: F32Array, random: np.random.Generator) -> U8Array:
+    """The picture with noise and compression.
+
+    Args:
+        image: (H, W, 3) float32 code values.
+        random: where chance comes from.
+    """
+    side = len(image)
     if random.random() < 0.7:
         strength = abs(random.normal(0, 5.0))
-        luma = random.standard_normal((side, side, 1), np.float32)
-        colour = random.standard_normal((side, side, 3), np.float32)
-        noise = strength * (luma + random.uniform(0, 0.8) * colour)
+        top, left = random.integers(0, _GRAIN_SIDE - side, 2)
+        grain = _grain()[top : top + side, left : left + side]
+        noise = strength * (grain[..., 3:] + random.uniform(0, 0.8) * grain[..., :3])
         if random.random() < 0.4:
             # Cameras smooth their noise.
             noise = cv2.GaussianBlur(noise, (0, 0), 0.8) * 1.6
@@ -81,6 +112,14 @@ def harm_picture(picture: U8Array, random: np.random.Generator) -> U8Array:
         _, data = cv2.imencode(".jpg", harmed, quality)
         harmed = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
     return harmed
+
+
+@cache
+def _grain() -> F32Array:
+    """(_GRAIN_SIDE, _GRAIN_SIDE, 4) float32 noise, from which each picture takes a part."""
+    grain = np.random.default_rng(4).standard_normal((_GRAIN_SIDE, _GRAIN_SIDE, 4), np.float32)
+    grain.flags.writeable = False
+    return grain
 
 
 def _field(side: int, knots: int, random: np.random.Generator) -> F32Array:
@@ -126,7 +165,11 @@ def _grinning(image: F32Array, landmarks: F32Array, random: np.random.Generator)
     cv2.polylines(canvas, [_corners(ring)], True, lip.tolist(), thick, cv2.LINE_AA, 3)
     light = np.clip(lip.mean() * random.uniform(1.2, 1.9) + 10, 0, 250)
     teeth = light * np.array([random.uniform(0.8, 1.0), random.uniform(0.93, 1.0), 1.0])
-    rows, columns = np.mgrid[0:side, 0:side].astype(np.float32)
+    reach = np.round(ring).astype(int)
+    left, top = np.clip(reach.min(axis=0) - 4, 0, side - 1)
+    right, bottom = np.clip(reach.max(axis=0) + 5, left + 1, side)
+    part = (slice(top, bottom), slice(left, right))
+    rows, columns = np.mgrid[part].astype(np.float32)
     across = (columns - ring[0, 0]) * down[1] - (rows - ring[0, 1]) * down[0]
     gaps = np.cos(2 * np.pi * across / (wide / random.uniform(6, 11)))
     shade = (
@@ -139,8 +182,9 @@ def _grinning(image: F32Array, landmarks: F32Array, random: np.random.Generator)
         below = (rows - ring[:, 1].mean()) * down[1] > wide * random.uniform(-0.02, 0.12)
         shade = np.where(below, 0.25, shade)
     filled = teeth.astype(np.float32) * shade[..., None].astype(np.float32)
-    share = cv2.GaussianBlur(opening, (0, 0), 0.6)[..., None]
-    return np.asarray(canvas * (1 - share) + filled * share, np.float32)
+    share = cv2.GaussianBlur(opening[part], (0, 0), 0.6)[..., None]
+    canvas[part] = canvas[part] * (1 - share) + filled * share
+    return canvas
 
 
 def _painted(image: F32Array, landmarks: F32Array, random: np.random.Generator) -> F32Array:

@@ -26,7 +26,7 @@ class OcclusionRecipe(RunRecipe):
     grid_every: int = 500
     refresh_every: int = 0
     widths: tuple[int, ...] = (16, 32, 48, 64)
-    depths: tuple[int, ...] = (1, 2, 2, 2)
+    depths: tuple[int, ...] = (1, 2, 3, 3)
     held_samples: int = 192
     mixed_precision: bool = True
 
