@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from importlib.resources import as_file, files
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from mien.personas import load_persona
 from mien.swappers.stylegan3 import LiveFiles
+from mien.swappers.stylegan3.fitting import fit_latent
 from mien_streamer.sources import open_source
 from tests.cli.conftest import Mien
 from tests.swappers.tiny_live import LAYERS, write_live
@@ -36,6 +38,9 @@ def live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LiveFiles:
     monkeypatch.setattr("mien_streamer.latents.shipped_folder", lambda: made.folder)
     # The search itself is tested elsewhere; here it is kept short.
     monkeypatch.setattr("mien.swappers.stylegan3.fitting._OWN_DIRECTIONS", 3)
+    short = partial(fit_latent, iterations=(2, 1, 1))
+    monkeypatch.setattr("mien_streamer.latents.fit_latent", short)
+    monkeypatch.setattr("mien_streamer.latents._LOOKS", 12)
     return made
 
 
@@ -103,23 +108,20 @@ def test_two_are_mixed_into_one_that_both_consented_to(
 
 
 def test_footage_needs_consent_and_the_right_person(
-    mien: Mien, home: Path, photo: Path, live: LiveFiles
+    mien: Mien, home: Path, photo: Path, talking: Path, live: LiveFiles
 ) -> None:
     create(mien, photo)
-    with as_file(files("mien_streamer").joinpath("demo", "driver.mp4")) as clip:
-        refused = mien("train", "persona", "mira", "--video", clip)
-        assert refused.code == 3
-        assert "--consented" in refused.err
-        done = mien("train", "persona", "mira", "--video", clip, "--consented", "--latent-only")
-        assert done.code == 0, done.err
-        assert "pictures" in done.err + done.out
-        assert (
-            mien(
-                "persona", "create", "kim", portrait_of("mei", photo.parent), "--consent", "yes"
-            ).code
-            == 0
-        )
-        wrong = mien("train", "persona", "kim", "--video", clip, "--consented", "--latent-only")
+    refused = mien("train", "persona", "mira", "--video", talking)
+    assert refused.code == 3
+    assert "--consented" in refused.err
+    done = mien("train", "persona", "mira", "--video", talking, "--consented", "--latent-only")
+    assert done.code == 0, done.err
+    assert "pictures" in done.err + done.out
+    assert (
+        mien("persona", "create", "kim", portrait_of("mei", photo.parent), "--consent", "yes").code
+        == 0
+    )
+    wrong = mien("train", "persona", "kim", "--video", talking, "--consented", "--latent-only")
     assert wrong.code == 3
     assert "is not seen in" in wrong.err
 
