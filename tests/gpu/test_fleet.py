@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mien.errors import DeviceError, GpuLostError, UsageError
-from mien.gpu import FallingBack, Fleet, Placement, parse_devices
+from mien.gpu import FallingBack, Fleet, Placement, SharedFrame, parse_devices
 from mien.types import U8Array
 
 HERE = np.zeros((2, 2, 3), np.uint8)
@@ -35,6 +35,8 @@ class Path:
     def __init__(self, card: Card) -> None:
         self.card = card
         self.gpu_ms = 0.0
+        self.index = int(card.label[5])
+        self.shared: SharedFrame | None = None
 
     def __call__(self, *_: Any, **__: Any) -> None:
         self.paint()
@@ -332,3 +334,25 @@ def test_a_single_card_goes_to_the_cpu_as_ever(caplog: pytest.LogCaptureFixture)
     assert "faces are drawn on the CPU from now on" in caplog.text
     assert paint(berth) is None
     assert berth.where().device == "cpu"
+
+
+def test_pixels_are_lent_only_while_the_stream_is_on_their_card() -> None:
+    machine = Machine(2)
+    berth, frame = machine.fleet.join("a", "cuda:all"), SharedFrame(1)
+    berth.lend(frame)
+
+    def shared() -> SharedFrame | None:
+        drawn: Any = berth._now.draw  # type: ignore[union-attr]
+        held: SharedFrame | None = drawn._path.shared
+        return held
+
+    assert berth.index == 0
+    assert shared() is None
+    machine.cards[0].broken = GpuLostError("Card 0 failed while drawing a face")
+    with pytest.raises(GpuLostError):
+        paint(berth)
+    machine.do()
+    paint(berth)
+    assert berth.index == 1
+    assert shared() is frame
+    berth.close()

@@ -240,3 +240,25 @@ def test_a_persona_in_the_wings_may_ask_for_its_own_swapper() -> None:
 def test_the_pipeline_takes_any_name_and_says_what_is_wrong_with_it() -> None:
     with pytest.raises(UsageError, match="mush"):
         Pipeline.create(PipelineConfig(), "mush")
+
+
+class LendingPainter(Painter):
+    lent: object = None
+
+    def lend(self, frame: object) -> None:
+        self.lent = frame
+
+
+def test_pixels_on_a_gpu_are_lent_to_every_swapper_that_can_use_them() -> None:
+    first, second, third = (
+        LendingPainter("mesh", 1),
+        LendingPainter("stylegan3", 2),
+        Painter("mesh", 3),
+    )
+    frame: object = object()
+    both = ensemble_of(first, second)
+    both.lend(frame)  # type: ignore[arg-type]
+    assert first.lent is frame
+    both.prepare_with("stylegan3", make_persona("kai"))  # made only now
+    assert second.lent is frame
+    ensemble_of(third).lend(frame)  # type: ignore[arg-type]
