@@ -9,7 +9,8 @@ import pytest
 
 from mien.errors import ModelError
 from mien_streamer.cli import checks
-from mien_streamer.cli.checks import State, examine
+from mien_streamer.cli.checks import examine
+from mien_streamer.cli.findings import State
 from tests.cli.conftest import PERSONA, Mien
 
 

@@ -13,8 +13,8 @@ import pytest
 
 from mien.errors import DeviceError
 from mien.gpu import Placement
-from mien_streamer.cli.checks import State
 from mien_streamer.cli.checks_gpu import ask_studio, look_at_gpu_kernels, look_at_streams
+from mien_streamer.cli.findings import State
 
 
 def two_cards(monkeypatch: pytest.MonkeyPatch, *broken: int) -> None:

@@ -9,8 +9,6 @@ import platform
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import StrEnum
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,6 +17,9 @@ import psutil
 
 from mien.errors import MienError, MissingError
 from mien_streamer import webrtc
+from mien_streamer.cli.checks_gpu import look_at_gpu_kernels, look_at_streams
+from mien_streamer.cli.checks_show import look_at_audio_input, look_at_midi
+from mien_streamer.cli.findings import Finding, State
 from mien_streamer.cli.report import cpu_name, usable_cores, versions
 from mien_streamer.cli.setup import open_library
 
@@ -26,36 +27,8 @@ _LEAST_MEMORY_GB = 1.0
 _CPU_FEATURES = ("sse4_2", "avx", "avx2", "fma", "avx512f", "avx512_vnni", "asimd", "neon")
 
 
-class State(StrEnum):
-    """How something fares."""
-
-    WORKS = "works"
-    OPTIONAL = "absent"
-    BROKEN = "broken"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One line of the diagnosis.
-
-    Attributes:
-        subject: what was looked at.
-        state: how it fares; ``absent`` is something that mien can do without.
-        says: in plain words.
-        hint: what to do, where something can be done.
-    """
-
-    subject: str
-    state: State
-    says: str
-    hint: str = ""
-
-
 def examine() -> list[Finding]:
     """Every examination, in the order of the report."""
-    from mien_streamer.cli.checks_gpu import look_at_gpu_kernels, look_at_streams
-    from mien_streamer.cli.checks_show import look_at_audio_input, look_at_midi
-
     looks: list[tuple[str, Callable[[], Finding]]] = [
         ("versions", look_at_versions),
         ("processor", look_at_processor),

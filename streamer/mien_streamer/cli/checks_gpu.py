@@ -8,7 +8,7 @@ from http.client import HTTPConnection, HTTPException
 from typing import Any
 
 from mien.errors import MienError
-from mien_streamer.cli.checks import Finding, State
+from mien_streamer.cli.findings import Finding, State
 from mien_streamer.cli.server_options import DEFAULT_HOST, DEFAULT_PORT
 
 _PATIENCE_S = 0.5

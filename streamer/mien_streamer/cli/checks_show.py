@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mien.errors import MissingError
-from mien_streamer.cli.checks import Finding, State
+from mien_streamer.cli.findings import Finding, State
 
 
 def look_at_midi() -> Finding:

@@ -10,8 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from mien_streamer.cli.app import app
-from mien_streamer.cli.checks import Finding, State, examine
+from mien_streamer.cli.checks import examine
 from mien_streamer.cli.console import say_json, stdout
+from mien_streamer.cli.findings import Finding, State
 
 EXIT_MISSING = 4
 
