@@ -38,7 +38,9 @@ def trimmed_track(track: Path, start_s: float, folder: Path | None = None) -> Pa
                 pieces += [piece.to_ndarray() for piece in resampler.resample(frame)]
             pieces += [piece.to_ndarray() for piece in resampler.resample(None)]
     except (av.error.FFmpegError, OSError) as error:
-        raise MediaError(f"{track.name} cannot be read as sound: {error}", "export it as WAV") from error
+        raise MediaError(
+            f"{track.name} cannot be read as sound: {error}", "export it as WAV"
+        ) from error
     sound = np.concatenate([piece.reshape(-1) for piece in pieces]) if pieces else np.empty(0)
     sound = sound[2 * round(start_s * RATE) :]
     if not sound.size:

@@ -130,7 +130,9 @@ def sound_blocks(path: Path) -> Iterator[tuple[int, float, F32Array]]:
                     yield rate, time_s, block
                     time_s += block.shape[1] / rate
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise MediaError(f"{path.name} cannot be read as sound: {error}", "export it as WAV") from error
+        raise MediaError(
+            f"{path.name} cannot be read as sound: {error}", "export it as WAV"
+        ) from error
 
 
 class HeardBeside:
