@@ -162,7 +162,10 @@ def test_a_run_begins_with_the_weights_of_a_smaller_one(
     smaller.load_state_dict(state["network"])
     inputs = torch.rand(2, INPUT_CHANNELS, 32, 32)
     with torch.no_grad():
-        assert torch.equal(network.eval()(inputs), smaller.eval()(inputs))
+        begun, wanted = network.eval()(inputs), smaller.eval()(inputs)
+    # A new block still shrinks what is negative; a fresh network says -3 everywhere.
+    assert torch.allclose(begun, wanted, atol=0.01)
+    assert (wanted + 3).abs().max() > 0.05
     _open.pop().close()
     wider = replace(TINY, widths=(8, 16))
     with pytest.raises(InputError, match="fits"):

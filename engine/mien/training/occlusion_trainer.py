@@ -38,8 +38,8 @@ class OcclusionTrainer(TrainingRun):
         recipe: how to train.
         device: where to train; CUDA if there is one.
         begin: checkpoint of another run whose weights are the first ones of a new run. Its
-            network may have fewer input channels or blocks; what it lacks changes nothing at
-            first.
+            network may have fewer input channels or blocks; what it lacks changes
+            little at first.
 
     Raises:
         InputError: ``begin`` does not hold a network that fits.
@@ -180,7 +180,7 @@ def _begin_with(network: OcclusionNet, path: Path) -> None:
         raise InputError(
             f"{path} does not hold an occlusion net that fits: {error}", hint
         ) from error
-    # A block that is new adds nothing yet: its last normalisation starts at zero.
+    # A block that is new adds next to nothing yet: its last normalisation starts at zero.
     lacking = [name for name in missing if not name.startswith("inward.")]
     if lacking or unexpected:
         odd = (lacking + unexpected)[0]
