@@ -48,5 +48,5 @@ def test_broken_and_foreign_files_are_named(tmp_path: Path) -> None:
         read_shard(broken)
     foreign = tmp_path / "foreign.safetensors"
     save_file({"x": np.zeros(3, np.float32)}, foreign)
-    with pytest.raises(MediaError, match="not a shard"):
+    with pytest.raises(MediaError, match="does not hold mien-refiner-1"):
         read_shard(foreign)
