@@ -329,7 +329,8 @@ def test_the_demo_show_makes_its_film(
     small.parent.mkdir()
     write_clip(small, [frame[::2, ::2].copy() for frame in demo_frames], fps=25)
     monkeypatch.setattr(
-        "mien_streamer.cli.show_demo.open_source", lambda _: open_source(str(small))
+        "mien_streamer.cli.show_demo.open_source",
+        lambda _, **options: open_source(str(small), **options),
     )
     seen = [make_track((160.0, 90.0))]
     monkeypatch.setattr(FaceTracker, "track", lambda tracker, frame: seen)
