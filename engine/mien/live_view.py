@@ -53,6 +53,10 @@ LIVE_SIZE = 128
 LATENT_SIZE = 256
 """Numbers in a persona's latent."""
 
+EYE_GAIN = 4.0
+"""Lids and irises are eight numbers among hundreds, and small in the picture: the encoder hears
+them so much louder."""
+
 # The head's square: its side is the canonical face oval's height times the crop's margin.
 HEAD_SPAN_CM = 22.6
 """Side of the head's square."""

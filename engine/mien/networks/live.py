@@ -14,7 +14,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from mien.live_view import CONDITION_SIZE, LATENT_SIZE, LIVE_SIZE
+from mien.live_view import CONDITION_SIZE, EYE_GAIN, LATENT_SIZE, LIVE_SIZE, condition_parts
 from mien.networks.stylegan3 import plain_decoder
 from mien.networks.stylegan3.config import GeneratorConfig
 from mien.networks.stylegan3.dense import DenseLayer
@@ -77,11 +77,15 @@ class Encoder(nn.Module):
 
     mean: Tensor
     deviation: Tensor
+    gain: Tensor
 
     def __init__(self, width: int = 512) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(CONDITION_SIZE))
         self.register_buffer("deviation", torch.ones(CONDITION_SIZE))
+        gain = torch.ones(CONDITION_SIZE)
+        gain[condition_parts()["eyes"]] = EYE_GAIN
+        self.register_buffer("gain", gain, persistent=False)
         self.fc0 = DenseLayer(CONDITION_SIZE, width, leaky=True)
         self.fc1 = DenseLayer(width, width, leaky=True)
         self.fc2 = DenseLayer(width, LATENT_SIZE)
@@ -92,8 +96,9 @@ class Encoder(nn.Module):
         self.deviation.copy_(conditions.std(dim=0).clamp(min=_LEAST_DEVIATION))
 
     def normalised(self, condition: Tensor) -> Tensor:
-        """The condition in deviations from its mean, bounded."""
-        return ((condition - self.mean) / self.deviation).clamp(-_LIMIT, _LIMIT)
+        """The condition in deviations from its mean, bounded; eyes louder."""
+        x = ((condition - self.mean) / self.deviation).clamp(-_LIMIT, _LIMIT)
+        return x * self.gain
 
     def forward(self, condition: Tensor, noise: Tensor | None = None) -> Tensor:
         """What the driver does.

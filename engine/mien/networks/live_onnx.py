@@ -15,7 +15,7 @@ import numpy as np
 from safetensors.numpy import save
 
 from mien.errors import MissingError, OutputError
-from mien.live_view import CONDITION_SIZE, LATENT_SIZE
+from mien.live_view import CONDITION_SIZE, EYE_GAIN, LATENT_SIZE, condition_parts
 from mien.networks.export import ExportOptions, Form, build_model
 from mien.networks.live_weights import F32Array, LiveWeights
 
@@ -117,6 +117,9 @@ def _encoder_model(weights: LiveWeights) -> onnx.ModelProto:
     x = graph.op("Sub", "condition", graph.single(mean[None]))
     x = graph.op("Mul", x, graph.single(1.0 / deviation[None]))
     x = graph.op("Clip", x, graph.single(-_LIMIT), graph.single(_LIMIT))
+    gain = np.ones((1, CONDITION_SIZE), np.float32)
+    gain[:, condition_parts()["eyes"]] = EYE_GAIN
+    x = graph.op("Mul", x, graph.single(gain))
     for name, leaky in (("fc0", True), ("fc1", True), ("fc2", False)):
         x = _dense(graph, x, weights.encoder, name, leaky=leaky)
     x = graph.op("Add", x, "latent")

@@ -24,7 +24,7 @@ from mien.networks.stylegan3.layout import designed_constants
 if TYPE_CHECKING:
     from mien.networks.live import LiveNetwork
 
-FORMAT = "mien.live"
+FORMAT = "mien.live.2"
 _ENCODER, _GENERATOR = "encoder.", "generator."
 _MOST_METADATA = 1 << 20
 
