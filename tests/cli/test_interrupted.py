@@ -32,7 +32,9 @@ main()
 
 
 def _leaving(module: str) -> subprocess.CompletedProcess[str]:
-    code = _INTERRUPTED.format(module=module)
+    # Whoever runs the tests in the background may have silenced the signal for all below.
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    code += _INTERRUPTED.format(module=module)
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
 
 
